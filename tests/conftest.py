@@ -1,0 +1,43 @@
+"""What every test has: a home of its own, fixed authorship, no way to the developer's files."""
+
+import os
+import socket
+from pathlib import Path
+
+import pytest
+from blockbuster import blockbuster_ctx
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(autouse=True)
+def own_home(tmp_path_factory, monkeypatch):
+    """Point everything that could lead to the developer's own data into a temporary folder."""
+    home = tmp_path_factory.mktemp("home")
+    for name in list(os.environ):
+        if name.startswith(("AI_MEMORY_", "GIT_", "CLAUDE_", "CODEX_", "GEMINI_", "OPENCODE_")):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(home))
+    for variable, folder in (
+        ("DATA", ".local/share"),
+        ("CONFIG", ".config"),
+        ("STATE", ".local/state"),
+        ("CACHE", ".cache"),
+    ):
+        monkeypatch.setenv(f"XDG_{variable}_HOME", str(home / folder))
+    monkeypatch.setenv("TZ", "UTC")
+    return home
+
+
+@pytest.fixture
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@pytest.fixture
+def no_blocking():
+    """Fail on a call that blocks the event loop."""
+    with blockbuster_ctx(scanned_modules=["ai_memory.server"]) as guard:
+        yield guard
