@@ -1,0 +1,291 @@
+"""Settings: one table that feeds the file, the environment, the flags, `status` and the reference page.
+
+Order: defaults, then `<data_dir>/config.toml`, then `AI_MEMORY_*`, then flags. A value knows where it came from.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+
+from ai_memory.errors import ConfigError
+
+DEFAULT_PORT = 49374
+
+_TRUE = frozenset({"1", "true", "yes", "on"})
+_FALSE = frozenset({"0", "false", "no", "off", ""})
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One row of the table.
+
+    Attributes:
+        key: its name in config.toml; a dot separates section and key.
+        default: the value when nobody says otherwise; its type is the setting's type.
+        help: one sentence for the reference page and the template.
+        env: the environment variable that overrides the file.
+        secret: whether its value must never be shown.
+    """
+
+    key: str
+    default: Any
+    help: str
+    env: str
+    secret: bool = False
+
+
+def _setting(key: str, default: Any, text: str, *, env: str = "", secret: bool = False) -> Setting:
+    name = env or "AI_MEMORY_" + key.upper().replace(".", "__")
+    return Setting(key, default, text, name, secret)
+
+
+SETTINGS: tuple[Setting, ...] = (
+    _setting("bind", f"127.0.0.1:{DEFAULT_PORT}", "Address and port that the server listens on."),
+    _setting("server_url", f"http://127.0.0.1:{DEFAULT_PORT}", "Where hooks and commands find the server."),
+    _setting(
+        "allowed_hosts",
+        ["localhost", "127.0.0.1", "::1"],
+        "Host headers that are answered; add the names under which you reach the server on your network.",
+    ),
+    _setting("log_level", "info", "How much the server logs: debug, info, warning or error."),
+    _setting("workspace", "default", "Workspace of events that name none."),
+    _setting("project", "scratch", "Project of events that say nothing of their place."),
+    _setting("capture_prompts", True, "Store the text of your prompts."),
+    _setting("capture_assistant", True, "Store the last answer of each turn."),
+    _setting(
+        "session_idle_secs",
+        1800,
+        "A session that was silent for so long is closed: its page is committed, and a handoff that it took "
+        "without doing anything goes back.",
+    ),
+    _setting(
+        "handoff_quiet_secs",
+        600,
+        "A session in the middle of a turn does not hand over, unless it was silent for so long.",
+    ),
+    _setting("hook_queue", 1024, "Events in flight; beyond it hooks are told to come back later (429)."),
+    _setting(
+        "sanitize.extra_patterns",
+        [],
+        "Regular expressions of your own secrets, scrubbed like the built-in ones.",
+    ),
+    _setting("sanitize.allowlist", [], "A match that contains one of these texts is not scrubbed."),
+    _setting(
+        "auth.bearer_token",
+        "",
+        "Token that every request must carry. Without one only this machine may connect.",
+        env="AI_MEMORY_AUTH_TOKEN",
+        secret=True,
+    ),
+)
+
+_BY_KEY = {setting.key: setting for setting in SETTINGS}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The settings in force.
+
+    Attributes:
+        data_dir: the data directory, absolute.
+        values: key -> value, every key of the table.
+        sources: key -> where the value came from: "default", the file's path, the variable's name or "flag".
+        unknown: keys of the file that the table does not have, which are tolerated and named in `status`.
+    """
+
+    data_dir: Path
+    values: Mapping[str, Any]
+    sources: Mapping[str, str]
+    unknown: tuple[str, ...] = ()
+
+    def __getitem__(self, key: str) -> Any:
+        """Give the value of a setting."""
+        return self.values[key]
+
+    @property
+    def bind(self) -> tuple[str, int]:
+        """Host and port to listen on."""
+        return split_address(self["bind"])
+
+    @property
+    def config_file(self) -> Path:
+        """The file that belongs to this data directory."""
+        return self.data_dir / "config.toml"
+
+
+def default_data_dir() -> Path:
+    """Give the data directory when no flag names one: `AI_MEMORY_DATA_DIR`, else the platform's."""
+    named = os.environ.get("AI_MEMORY_DATA_DIR", "").strip()
+    return Path(named).expanduser() if named else Path(platformdirs.user_data_dir("ai-memory", appauthor=False))
+
+
+def load_settings(
+    data_dir: Path | None = None, config_file: Path | None = None, flags: Mapping[str, Any] | None = None
+) -> Settings:
+    """Read the settings.
+
+    Args:
+        data_dir: from the `--data-dir` flag.
+        config_file: from the `--config` flag; it must exist then.
+        flags: values given on the command line, by key; None means not given.
+
+    Raises:
+        ConfigError: a value cannot be used; the message names the place and what would be right.
+    """
+    folder = (data_dir or default_data_dir()).absolute()
+    file = config_file or folder / "config.toml"
+    values: dict[str, Any] = {setting.key: setting.default for setting in SETTINGS}
+    sources = dict.fromkeys(values, "default")
+    unknown: list[str] = []
+    for key, value in _flattened(_read(file, must_exist=config_file is not None)):
+        if key not in _BY_KEY:
+            unknown.append(key)
+            continue
+        values[key] = _checked(_BY_KEY[key], value, f"{key} in {file}")
+        sources[key] = str(file)
+    for setting in SETTINGS:
+        text = os.environ.get(setting.env, "")
+        # A variable that is exported but empty means nothing to anybody, least of all "no token".
+        if text.strip():
+            values[setting.key] = _from_text(setting, text, setting.env)
+            sources[setting.key] = setting.env
+    for key, value in (flags or {}).items():
+        if value is not None:
+            values[key] = _checked(_BY_KEY[key], value, f"the flag for {key}")
+            sources[key] = "flag"
+    _check_ranges(values, sources)
+    return Settings(folder, values, sources, tuple(unknown))
+
+
+def in_container() -> bool:
+    """Tell whether this process runs inside a container, where the publish rule guards the port."""
+    return (
+        os.environ.get("container", "") != ""  # noqa: SIM112 - podman and systemd write it in lower case
+        or Path("/.dockerenv").exists()
+        or Path("/run/.containerenv").exists()
+    )
+
+
+def home_directory() -> str:
+    """Give the home directory of the user that the program runs as."""
+    return str(Path("~").expanduser())
+
+
+def agent_environment() -> dict[str, str]:
+    """Give the variables that move an agent's configuration, and PATH, where its program is looked for."""
+    names = ("CLAUDE_CONFIG_DIR", "CODEX_HOME", "GEMINI_CLI_HOME", "XDG_CONFIG_HOME", "PATH")
+    return {name: os.environ[name] for name in names if os.environ.get(name)}
+
+
+def search_path() -> str:
+    """Give the PATH on which programs are looked for."""
+    return os.environ.get("PATH") or os.defpath
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """Take "127.0.0.1:49374" or "[::1]:49374" apart.
+
+    Raises:
+        ConfigError: there is no port, or it is out of range.
+    """
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit() or int(port) > 65535:
+        raise ConfigError(f"bind {address!r} is not an address: write HOST:PORT, for example 127.0.0.1:{DEFAULT_PORT}")
+    return host.strip("[]"), int(port)
+
+
+def template() -> str:
+    """Write the config file that `init` makes: every setting with its help, commented out at its default."""
+    lines = [
+        "# ai-memory: settings. Remove the '#' of a line to change it; `ai-memory status` shows what is in force.",
+        "",
+    ]
+    section = ""
+    for setting in sorted(SETTINGS, key=lambda s: "." in s.key):
+        head, _, key = setting.key.rpartition(".")
+        if head != section:
+            section = head
+            lines += [f"[{section}]", ""]
+        lines += [f"# {setting.help} (environment: {setting.env})", f"# {key} = {_toml(setting.default)}", ""]
+    return "\n".join(lines)
+
+
+def _toml(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    return f'"{value}"' if isinstance(value, str) else str(value)
+
+
+def _read(file: Path, *, must_exist: bool) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text("utf-8-sig"))
+    except FileNotFoundError:
+        if must_exist:
+            raise ConfigError(f"the configuration file {file} does not exist") from None
+        return {}
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"the configuration file {file} is not valid TOML: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"the configuration file {file} cannot be read: {error.strerror}") from error
+
+
+def _flattened(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    pairs: list[tuple[str, Any]] = []
+    for key, value in table.items():
+        if isinstance(value, dict):
+            pairs += _flattened(value, f"{prefix}{key}.")
+        else:
+            pairs.append((prefix + key, value))
+    return pairs
+
+
+def _checked(setting: Setting, value: Any, place: str) -> Any:
+    wanted: type = type(setting.default)
+    right = isinstance(value, wanted) and not (wanted is int and isinstance(value, bool))
+    if right and wanted is list:
+        right = all(isinstance(item, str) for item in value)
+    if not right:
+        names = {bool: "true or false", int: "a whole number", str: "a text", list: "a list of texts"}
+        raise ConfigError(f"{place} must be {names[wanted]}, not {value!r}")
+    return value
+
+
+def _from_text(setting: Setting, text: str, place: str) -> Any:
+    readers: dict[type, Callable[[str], Any]] = {
+        bool: _truth,
+        int: int,
+        str: str.strip,
+        list: lambda line: [item.strip() for item in line.split(",") if item.strip()],
+    }
+    try:
+        return readers[type(setting.default)](text)
+    except ValueError:
+        kind = "true or false" if isinstance(setting.default, bool) else "a whole number"
+        raise ConfigError(f"{place} must be {kind}, not {text!r}") from None
+
+
+def _truth(text: str) -> bool:
+    word = text.strip().lower()
+    if word not in _TRUE | _FALSE:
+        raise ValueError(text)
+    return word in _TRUE
+
+
+def _check_ranges(values: Mapping[str, Any], sources: Mapping[str, str]) -> None:
+    split_address(values["bind"])
+    if values["log_level"] not in ("debug", "info", "warning", "error"):
+        raise ConfigError(
+            f"log_level must be debug, info, warning or error, not {values['log_level']!r} ({sources['log_level']})"
+        )
+    for key in ("session_idle_secs", "handoff_quiet_secs", "hook_queue"):
+        if values[key] < 1:
+            raise ConfigError(f"{key} must be at least 1, not {values[key]} ({sources[key]})")

@@ -1,0 +1,23 @@
+"""Identifiers: UUIDs in time order for new rows, and the stable UUID of an agent's own session id."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from uuid import NAMESPACE_OID, UUID, uuid5
+
+
+def new_id(at: datetime) -> UUID:
+    """Mint a UUID version 7 (RFC 9562, section 5.7): milliseconds of `at`, then 74 random bits."""
+    milliseconds = int(at.timestamp() * 1000) & ((1 << 48) - 1)
+    random = int.from_bytes(os.urandom(10), "big")
+    value = milliseconds << 80 | 7 << 76 | (random >> 68 & 0xFFF) << 64 | 0b10 << 62 | random & ((1 << 62) - 1)
+    return UUID(int=value)
+
+
+def session_uuid(raw: str) -> UUID:
+    """Give an agent's session id as a UUID: itself when it is one, else version 5 under the OID namespace."""
+    try:
+        return UUID(raw)
+    except ValueError:
+        return uuid5(NAMESPACE_OID, raw)
