@@ -1,0 +1,49 @@
+"""Files as this program writes them: private, whole or not at all, on disk when the call returns."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from pathlib import Path
+
+TEMPORARY_PREFIX = ".ai-memory-tmp."
+
+
+def private_folder(path: Path) -> Path:
+    """Make a folder, and those above it that are missing, that only its owner can enter."""
+    # `parents=True` would give the parents the default mode.
+    for folder in (*reversed(path.parents), path):
+        if not folder.exists():
+            folder.mkdir(mode=0o700, exist_ok=True)
+    return path
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Replace a file by a synced one with mode 0600; a crash leaves the old one or the new one.
+
+    Raises:
+        OSError: it could not be written; the old file is untouched.
+    """
+    private_folder(path.parent)
+    temporary = path.parent / f"{TEMPORARY_PREFIX}{secrets.token_hex(6)}"
+    try:
+        with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+
+
+def sync_folder(path: Path) -> None:
+    """Sync a folder, so that a new name in it survives a power cut (Windows does that by itself)."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

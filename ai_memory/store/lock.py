@@ -1,0 +1,64 @@
+"""The lock of a data directory: one server at a time, released by the operating system when it dies."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from ai_memory.errors import DirectoryInUseError
+from ai_memory.store.files import private_folder
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+
+class DirectoryLock:
+    """An exclusive lock on a data directory, held for the life of the object's `hold`."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self._path = data_dir / ".lock"
+        self._descriptor = -1
+
+    def hold(self) -> None:
+        """Take the lock and write this process's id into it.
+
+        Raises:
+            DirectoryInUseError: another process holds it; the message names its process id.
+        """
+        private_folder(self._path.parent)
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            _lock(descriptor)
+        except OSError:
+            holder = os.pread(descriptor, 32, _PID_AT).decode("ascii", "replace").strip()
+            os.close(descriptor)
+            raise DirectoryInUseError(
+                f"the data directory {self._path.parent} is in use by the server with process id "
+                f"{holder or 'unknown'}: stop that one first, or give this one another --data-dir"
+            ) from None
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), _PID_AT)
+        self._descriptor = descriptor
+
+    def release(self) -> None:
+        """Give the lock back; the file stays, because removing it would race with the next holder."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+
+if sys.platform == "win32":
+    # A locked byte cannot be read by others on Windows: the id stands behind it.
+    _PID_AT = 1
+
+    def _lock(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+
+else:
+    _PID_AT = 0
+
+    def _lock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -1,0 +1,251 @@
+"""The state: the few durable rows that are neither in the raw log nor in the wiki. Here: handoffs."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import apsw
+
+from ai_memory.errors import StorageError
+from ai_memory.model.handoff import Handoff
+from ai_memory.store.index import micros, moment
+from ai_memory.store.sqlite import open_database
+
+_COLUMNS = (
+    "id, workspace, project, from_session, from_agent, to_agent, cwd, summary, open_questions, next_steps, "
+    "files_touched, state, generation, created_at, accepted_by, accepted_at, accepted_by_session"
+)
+
+
+class State:
+    """`db/state.db`. A commit is on disk when the call returns."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock = threading.Lock()
+        self._connection = open_database(path, "state", durable=True)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._connection.close()
+
+    @contextmanager
+    def _writing(self) -> Iterator[apsw.Connection]:
+        try:
+            with self._lock:
+                self._connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._connection
+                except BaseException:
+                    self._connection.execute("ROLLBACK")
+                    raise
+                self._connection.execute("COMMIT")
+        except (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.CantOpenError) as error:
+            raise StorageError(f"the state could not be written: {error}") from error
+
+    def publish(self, handoff: Handoff, *, replacing_cwd: bool) -> Handoff:
+        """Store a handoff; an automatic one takes the place of its session's open one.
+
+        A generation that is already stored, open or taken, is not stored again.
+
+        Args:
+            handoff: the new one.
+            replacing_cwd: also expire older open automatic ones from exactly the same directory.
+
+        Returns:
+            the handoff as it is stored now.
+        """
+        with self._writing() as connection:
+            if handoff.from_session is not None:
+                of_source = _select(
+                    connection,
+                    "project = ? AND from_session = ? ORDER BY generation DESC LIMIT 1",
+                    (str(handoff.project_id), str(handoff.from_session)),
+                )
+                if of_source and of_source[0].generation >= handoff.generation:
+                    return of_source[0]
+                if of_source and of_source[0].state in ("open", "expired"):
+                    handoff = replace(handoff, id=of_source[0].id)
+            _store(connection, handoff)
+            if replacing_cwd:
+                connection.execute(
+                    "UPDATE handoffs SET state = 'expired' WHERE project = ? AND state = 'open' AND cwd = ? "
+                    "AND from_session IS NOT NULL AND id <> ? AND created_at <= ?",
+                    (str(handoff.project_id), handoff.cwd, str(handoff.id), micros(handoff.created_at)),
+                )
+            return handoff
+
+    def claim(
+        self,
+        project_id: UUID,
+        choose: Callable[[Sequence[Handoff]], tuple[Handoff | None, Iterable[Handoff]]],
+        *,
+        by: str,
+        session: UUID | None,
+        at: datetime,
+    ) -> Handoff | None:
+        """Let `choose` pick one of a project's open handoffs and bind it to the receiver, in one transaction.
+
+        Args:
+            project_id: where to look.
+            choose: gets the open handoffs; gives the one to take, and those that expire with it.
+            by: the receiving agent's wire name.
+            session: the receiving session.
+            at: now.
+        """
+        with self._writing() as connection:
+            taken, expired = choose(_select(connection, "project = ? AND state = 'open'", (str(project_id),)))
+            if taken is None:
+                return None
+            taken = replace(taken, state="accepted", accepted_by=by, accepted_at=at, accepted_by_session=session)
+            _store(connection, taken)
+            for handoff in expired:
+                _store(connection, replace(handoff, state="expired"))
+            return taken
+
+    def give_back(self, session: UUID) -> list[Handoff]:
+        """Open again what a session took without doing anything, unless its source has gone on since."""
+        with self._writing() as connection:
+            taken = _select(connection, "accepted_by_session = ? AND state = 'accepted'", (str(session),))
+            back = [
+                replace(handoff, state="open", accepted_by="", accepted_at=None, accepted_by_session=None)
+                for handoff in taken
+                if handoff.from_session is None or _is_newest(connection, handoff)
+            ]
+            for handoff in back:
+                _store(connection, handoff)
+            return back
+
+    def settle(self, handoff: Handoff, state: str) -> Handoff:
+        """Put an open handoff into another state ("cancelled" or "expired")."""
+        with self._writing() as connection:
+            settled = replace(handoff, state=state)
+            _store(connection, settled)
+            return settled
+
+    def open_handoffs(self, project_id: UUID | None = None, limit: int = 500) -> list[Handoff]:
+        """List open handoffs, oldest first, of one project or of all."""
+        return self._read(
+            "state = 'open' AND (?1 = '' OR project = ?1) ORDER BY created_at LIMIT ?2",
+            (str(project_id) if project_id else "", limit),
+        )
+
+    def handoff(self, handoff_id: UUID) -> Handoff | None:
+        """Find a handoff by its id."""
+        rows = self._read("id = ?", (str(handoff_id),))
+        return rows[0] if rows else None
+
+    def taken_by(self, session: UUID) -> list[Handoff]:
+        """List what a session has taken, newest first."""
+        return self._read("accepted_by_session = ? ORDER BY accepted_at DESC", (str(session),))
+
+    def receivers(self, before: datetime) -> set[UUID]:
+        """List the sessions that took a handoff before a time, and hold it."""
+        with self._lock:
+            rows = self._connection.execute(
+                "SELECT DISTINCT accepted_by_session FROM handoffs "
+                "WHERE accepted_by_session IS NOT NULL AND state = 'accepted' AND accepted_at < ?",
+                (micros(before),),
+            ).fetchall()
+        return {UUID(str(row[0])) for row in rows}
+
+    def counts(self) -> dict[str, int]:
+        """Count handoffs by state."""
+        with self._lock:
+            rows = self._connection.execute("SELECT state, count(*) FROM handoffs GROUP BY state").fetchall()
+        return {str(state): int(str(count)) for state, count in rows}
+
+    def _read(self, where: str, values: tuple[Any, ...]) -> list[Handoff]:
+        with self._lock:
+            return _select(self._connection, where, values)
+
+
+def _is_newest(connection: apsw.Connection, handoff: Handoff) -> bool:
+    newer = connection.execute(
+        "SELECT 1 FROM handoffs WHERE project = ? AND from_session = ? AND generation > ?",
+        (str(handoff.project_id), str(handoff.from_session), handoff.generation),
+    ).fetchall()
+    return not newer
+
+
+def _select(connection: apsw.Connection, where: str, values: tuple[Any, ...]) -> list[Handoff]:
+    rows = connection.execute(f"SELECT {_COLUMNS} FROM handoffs WHERE {where}", values)  # noqa: S608 - constant text
+    return [_handoff(row) for row in rows.fetchall()]
+
+
+def _store(connection: apsw.Connection, handoff: Handoff) -> None:
+    connection.execute(
+        f"INSERT OR REPLACE INTO handoffs ({_COLUMNS}) "  # noqa: S608 - constant text
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            str(handoff.id),
+            str(handoff.workspace_id),
+            str(handoff.project_id),
+            str(handoff.from_session) if handoff.from_session else None,
+            handoff.from_agent,
+            handoff.to_agent,
+            handoff.cwd,
+            handoff.summary,
+            _list(handoff.open_questions),
+            _list(handoff.next_steps),
+            _list(handoff.files_touched),
+            handoff.state,
+            handoff.generation,
+            micros(handoff.created_at),
+            handoff.accepted_by,
+            micros(handoff.accepted_at) if handoff.accepted_at else None,
+            str(handoff.accepted_by_session) if handoff.accepted_by_session else None,
+        ),
+    )
+
+
+def _list(items: Sequence[str]) -> str:
+    return json.dumps(items, ensure_ascii=False)
+
+
+def _handoff(row: Sequence[Any]) -> Handoff:
+    (
+        id_,
+        workspace,
+        project,
+        from_session,
+        from_agent,
+        to_agent,
+        cwd,
+        summary,
+        questions,
+        steps,
+        files,
+        state,
+        generation,
+        created_at,
+        accepted_by,
+        accepted_at,
+        accepted_by_session,
+    ) = row
+    return Handoff(
+        id=UUID(id_),
+        workspace_id=UUID(workspace),
+        project_id=UUID(project),
+        from_session=UUID(from_session) if from_session else None,
+        from_agent=from_agent,
+        to_agent=to_agent,
+        cwd=cwd,
+        summary=summary,
+        open_questions=tuple(json.loads(questions)),
+        next_steps=tuple(json.loads(steps)),
+        files_touched=tuple(json.loads(files)),
+        state=state,
+        generation=generation,
+        created_at=moment(created_at),
+        accepted_by=accepted_by,
+        accepted_at=moment(accepted_at) if accepted_at is not None else None,
+        accepted_by_session=UUID(accepted_by_session) if accepted_by_session else None,
+    )
