@@ -1,0 +1,1 @@
+"""What a memory can do, one file a noun. `Memory` opens the stores and composes them."""

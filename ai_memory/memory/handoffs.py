@@ -1,0 +1,176 @@
+"""Handoffs: given to the next session exactly once, listed, begun, accepted and cancelled by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+from ai_memory.capture.scope import New
+from ai_memory.client.agents import agent_named
+from ai_memory.errors import BadRequestError, ConflictError, NotFoundError
+from ai_memory.memory.meters import Meter
+from ai_memory.memory.projects import Projects
+from ai_memory.memory.sessions import Sessions
+from ai_memory.memory.stores import Stores
+from ai_memory.model.handoff import Handoff, Receiver, best, rendered, superseded, within_limits
+from ai_memory.model.ids import new_id
+from ai_memory.model.scope import Project, Resolved, Routing
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What a new session is given: the text to inject ("" for none), and the scope that answered."""
+
+    text: str
+    resolved: Resolved | None = None
+
+
+class Handoffs:
+    """The batons of all projects."""
+
+    def __init__(self, stores: Stores, projects: Projects, sessions: Sessions, quiet: timedelta) -> None:
+        self._stores = stores
+        self._projects = projects
+        self._sessions = sessions
+        self._quiet = quiet
+        self.meter = Meter()
+
+    def for_start(self, receiver: Receiver, routing: Routing, still_wanted: Callable[[], bool]) -> Start:
+        """Give a starting session its handoff, and bind it to that session.
+
+        A session that asks again before it has done anything gets the same text: its first answer may have
+        been lost on the way. One that is at work gets nothing.
+
+        Args:
+            receiver: who asks; an agent that does not show the text to its model never takes one.
+            routing: where it runs; nothing is created for it.
+            still_wanted: asked right before the claim; False (the client has gone) leaves it open.
+        """
+        found = self._projects.look_up(routing, self._session_projects(receiver.session))
+        if isinstance(found, New) or not agent_named(receiver.agent).injects:
+            self.meter.count("no_project" if isinstance(found, New) else "not_shown", self._stores.clock())
+            return Start("", None if isinstance(found, New) else found)
+        project = found.project
+        own = self._stores.index.session(project.id, receiver.session) if receiver.session else None
+        if own and own.counts:
+            self.meter.count("at_work", self._stores.clock())
+            return Start("", found)
+        if receiver.session and (taken := self._stores.state.taken_by(receiver.session)):
+            self.meter.count("repeated", self._stores.clock())
+            return Start(rendered(taken[0]), found)
+        for session in self._stores.index.uncompiled(project.id):
+            if session.counts:
+                self._sessions.checkpoint(project.id, session.id)
+        handoff = self._claim(project, receiver) if still_wanted() else None
+        self.meter.count("delivered" if handoff else "none_pending", self._stores.clock())
+        return Start(rendered(handoff) if handoff else "", found)
+
+    def _claim(self, project: Project, receiver: Receiver) -> Handoff | None:
+        now = self._stores.clock()
+        mid_turn = self._stores.index.mid_turn(project.id, now - self._quiet)
+
+        def choose(handoffs: Sequence[Handoff]) -> tuple[Handoff | None, list[Handoff]]:
+            taken = best(handoffs, receiver, mid_turn=mid_turn)
+            spare = [] if taken is None else superseded(handoffs, taken, receiver)
+            return taken, [handoff for handoff in spare if handoff.from_session not in mid_turn]
+
+        taken = self._stores.state.claim(project.id, choose, by=receiver.agent, session=receiver.session, at=now)
+        if taken and taken.from_session:
+            source = self._stores.index.session(project.id, taken.from_session)
+            if source and source.committed < source.observations:
+                self._sessions.note_due(source, "handoff")
+        return taken
+
+    def _session_projects(self, session: UUID | None) -> list[Project]:
+        if session is None:
+            return []
+        return [self._projects.get(part.project_id) for part in self._stores.index.sessions_of(session)]
+
+    # By hand
+
+    def open(self, project: Project | None, limit: int = 50) -> list[Handoff]:
+        """List open handoffs, oldest first, of one project or of all."""
+        self._sessions.settle()
+        return self._stores.state.open_handoffs(project.id if project else None, limit)
+
+    def begin(
+        self,
+        project: Project,
+        *,
+        summary: str,
+        open_questions: Sequence[str] = (),
+        next_steps: Sequence[str] = (),
+        files_touched: Sequence[str] = (),
+        to_agent: str = "",
+        from_agent: str = "other",
+    ) -> Handoff:
+        """Leave a handoff by hand, for whoever starts next in the project.
+
+        Raises:
+            BadRequestError: it says nothing.
+        """
+        if not any([summary.strip(), *open_questions, *next_steps]):
+            raise BadRequestError("a handoff needs a summary, an open question or a next step")
+        now = self._stores.clock()
+        scrub = self._stores.scrubber.scrub
+        handoff = Handoff(
+            id=new_id(now),
+            workspace_id=project.workspace_id,
+            project_id=project.id,
+            from_session=None,
+            from_agent=agent_named(from_agent).name,
+            to_agent=agent_named(to_agent).name if to_agent else "",
+            cwd="",
+            summary=scrub(summary.strip()),
+            open_questions=tuple(scrub(item) for item in open_questions),
+            next_steps=tuple(scrub(item) for item in next_steps),
+            files_touched=tuple(scrub(item) for item in files_touched),
+            created_at=now,
+        )
+        self.meter.count("begun", now)
+        return self._stores.state.publish(within_limits(handoff), replacing_cwd=False)
+
+    def accept(self, project: Project, *, handoff_id: UUID | None, by: str, session: UUID | None) -> Handoff | None:
+        """Take a handoff by hand: the one named, else the one that a new session would get; None when none is open.
+
+        Raises:
+            NotFoundError: there is no such handoff in the project.
+            ConflictError: the one named is not open any more.
+        """
+        if handoff_id is None:
+            return self._claim(project, Receiver(session, agent_named(by).name, ""))
+        named = self._named(project, handoff_id)
+
+        def choose(handoffs: Sequence[Handoff]) -> tuple[Handoff | None, list[Handoff]]:
+            return next((handoff for handoff in handoffs if handoff.id == named.id), None), []
+
+        taken = self._stores.state.claim(
+            project.id, choose, by=agent_named(by).name, session=session, at=self._stores.clock()
+        )
+        if taken is None:
+            raise ConflictError(
+                f"handoff {handoff_id} is not open any more: it is {self._named(project, handoff_id).state}"
+            )
+        self.meter.count("accepted", self._stores.clock())
+        return taken
+
+    def cancel(self, project: Project, handoff_id: UUID) -> Handoff:
+        """Withdraw an open handoff, so that nobody gets it.
+
+        Raises:
+            NotFoundError: there is no such handoff in the project.
+            ConflictError: it is not open any more.
+        """
+        handoff = self._named(project, handoff_id)
+        if handoff.state != "open":
+            raise ConflictError(f"handoff {handoff_id} is not open any more: it is {handoff.state}")
+        self.meter.count("cancelled", self._stores.clock())
+        return self._stores.state.settle(handoff, "cancelled")
+
+    def _named(self, project: Project, handoff_id: UUID) -> Handoff:
+        handoff = self._stores.state.handoff(handoff_id)
+        if handoff is None or handoff.project_id != project.id:
+            raise NotFoundError(f"there is no handoff {handoff_id} in {project.label}")
+        return handoff

@@ -1,0 +1,296 @@
+"""Intake: events of any agent become observations in the raw log, each exactly once.
+
+`record` takes what arrived in the meantime as one group: map, scrub, resolve, append, sync, then answer. A 2xx
+that follows from it is durable.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+from uuid import UUID
+
+from ai_memory.capture.payload import Skipped, cwd_of, observe, session_key, stem_of
+from ai_memory.capture.scope import routing_of
+from ai_memory.client.agents import Agent, agent_named
+from ai_memory.errors import AiMemoryError, BadRequestError, StorageError, TooLargeError
+from ai_memory.memory.meters import Meter
+from ai_memory.memory.projects import Projects
+from ai_memory.memory.stores import Stores
+from ai_memory.model.event import Kind, Observation
+from ai_memory.model.ids import new_id
+from ai_memory.model.scope import Project
+from ai_memory.model.session import Session, advanced, begun
+from ai_memory.store.index import Row
+from ai_memory.store.rawlog import Entry
+
+BATCH_ITEMS = 256
+KEY_DAYS = 30
+_REMEMBERED = 8192
+_FUTURE = timedelta(minutes=5)
+_KEY_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
+SELF_TEST = "_ai_memory_self_test"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """One request as it arrived: `/hook` with its query, or `/hook/batch` (query None)."""
+
+    query: Mapping[str, str] | None
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one event.
+
+    Attributes:
+        what: "stored", "replayed", "ignored_end", "dropped_policy", "dropped_subagent", "dropped_invalid",
+            "dropped_scope" or "self_test".
+        scope: the workspace and project, "" when there is none.
+        by: how the scope was found, or why the event was dropped.
+    """
+
+    what: str
+    scope: str = ""
+    by: str = ""
+
+
+@dataclass(slots=True)
+class _Group:
+    """What one call of `record` will append."""
+
+    sessions: dict[tuple[UUID, UUID], Session] = field(default_factory=dict)
+    observations: dict[tuple[UUID, UUID], list[Observation]] = field(default_factory=dict)
+    projects: dict[UUID, Project] = field(default_factory=dict)
+    keys: set[tuple[UUID, str]] = field(default_factory=set)
+    homes: dict[UUID, tuple[UUID, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What may be captured at all (settings)."""
+
+    prompts: bool = True
+    answers: bool = True
+
+
+class Intake:
+    """Takes events in. One thread at a time calls `record`."""
+
+    def __init__(
+        self, stores: Stores, projects: Projects, policy: Policy, on_change: Callable[[Session, Kind], None]
+    ) -> None:
+        """Compose; `on_change` hears of each stored observation and the session that it advanced."""
+        self._stores = stores
+        self._projects = projects
+        self._policy = policy
+        self._on_change = on_change
+        self.meter = Meter()
+        self.self_tests: dict[str, datetime] = {}
+        # What the index would answer for sessions that speak now: this thread alone changes it.
+        self._sessions: dict[tuple[UUID, UUID], Session] = {}
+        self._homes: dict[UUID, tuple[UUID, ...]] = {}
+
+    def record(self, deliveries: Sequence[Delivery]) -> list[list[Outcome] | AiMemoryError]:
+        """Store the events of several requests, synced when this returns.
+
+        Returns:
+            for each delivery its events' outcomes, or the error that refuses the whole delivery.
+        """
+        group = _Group()
+        answers: list[list[Outcome] | AiMemoryError] = []
+        for delivery in deliveries:
+            try:
+                events = _events(delivery)
+                answers.append([self._take(query, payload, group) for query, payload in events])
+            except AiMemoryError as error:
+                answers.append(error)
+        try:
+            self._store(group)
+        except StorageError as error:
+            self.meter.failed(error, self._stores.clock())
+            return [answer if isinstance(answer, AiMemoryError) else error for answer in answers]
+        for answer in answers:
+            if not isinstance(answer, AiMemoryError):
+                for outcome in answer:
+                    self.meter.count(outcome.what, self._stores.clock())
+        return answers
+
+    def _take(self, query: Mapping[str, str], payload: Mapping[str, Any], group: _Group) -> Outcome:
+        now = self._stores.clock()
+        if isinstance(nonce := payload.get(SELF_TEST), str) and nonce:
+            self._remember_test(nonce, now)
+            return Outcome("self_test")
+        agent = agent_named("cursor" if "cursor_version" in payload else query.get("agent", ""))
+        event = query["event"]
+        if not _is_known(event, agent, query):
+            return Outcome("dropped_invalid", by=f"unknown event {event[:64]!r} of {agent.title}")
+        cwd = cwd_of(payload)
+        observed = observe(
+            event=event,
+            agent=agent,
+            payload=payload,
+            at=_time_of(payload, now),
+            scrub=self._stores.scrubber.scrub,
+            key=_key_of(query),
+            cwd=cwd or query.get("cwd", ""),
+            extension=query.get("extension", ""),
+            source_event=query.get("source_event", ""),
+            prompts=self._policy.prompts,
+            answers=self._policy.answers,
+        )
+        if isinstance(observed, Skipped):
+            return Outcome(
+                "dropped_subagent" if observed.reason == "subagent" else "dropped_policy", by=observed.reason
+            )
+        identified = session_key(payload, query.get("session_id", ""))
+        if identified is None:
+            if stem_of(event, agent) != "session-start":
+                return Outcome("dropped_invalid", by="no session id")
+            fresh = new_id(now)
+            identified = (str(fresh), fresh)
+        return self._place(observed, identified, query, cwd, group)
+
+    def _place(
+        self,
+        observed: Observation,
+        identified: tuple[str, UUID],
+        query: Mapping[str, str],
+        cwd: str,
+        group: _Group,
+    ) -> Outcome:
+        native, session_id = identified
+        try:
+            resolved = self._projects.ensure(routing_of(dict(query), cwd), self._session_projects(session_id, group))
+        except BadRequestError as error:
+            return Outcome("dropped_scope", by=str(error))
+        project = resolved.project
+        if observed.key and self._is_known(project.id, observed.key, group):
+            return Outcome("replayed", project.label, resolved.by)
+        place = (project.id, session_id)
+        session = group.sessions.get(place) or self._sessions.get(place) or self._stores.index.session(*place)
+        if observed.kind is Kind.SESSION_END and (session is None or session.is_over):
+            return Outcome("ignored_end", project.label, resolved.by)
+        if session is None:
+            session = begun(observed, project_id=project.id, session_id=session_id, native=native)
+        group.sessions[place] = advanced(session, observed)
+        group.observations.setdefault(place, []).append(observed)
+        group.projects[project.id] = project
+        homes = group.homes.get(session_id) or self._homes.get(session_id, ())
+        if homes[:1] != (project.id,):
+            group.homes[session_id] = (project.id, *(home for home in homes if home != project.id))
+        if observed.key:
+            group.keys.add((project.id, observed.key))
+        return Outcome("stored", project.label, resolved.by)
+
+    def _session_projects(self, session_id: UUID, group: _Group) -> list[Project]:
+        homes = group.homes.get(session_id) or self._homes.get(session_id)
+        if homes is None:
+            homes = tuple(part.project_id for part in self._stores.index.sessions_of(session_id))
+            group.homes[session_id] = homes
+        return [self._projects.get(project_id) for project_id in homes]
+
+    def _is_known(self, project_id: UUID, key: str, group: _Group) -> bool:
+        return (project_id, key) in group.keys or self._stores.index.knows_key(project_id, key)
+
+    def _store(self, group: _Group) -> None:
+        places = list(group.observations)
+        if not places:
+            return
+        entries = [
+            Entry(group.projects[place[0]], place[1], group.sessions[place].native, group.observations[place])
+            for place in places
+        ]
+        before = [self._stores.rawlog.size(entry) for entry in entries]
+        sizes = self._stores.rawlog.append(entries)
+        try:
+            self._stores.index.save(
+                Row(group.sessions[place], size, [(o.key, o.at) for o in group.observations[place]])
+                for place, size in zip(places, sizes, strict=True)
+            )
+        except StorageError:
+            # The client will send these again: a line without its key in the index would be doubled.
+            for entry, size in zip(entries, before, strict=True):
+                self._stores.rawlog.cut(entry, size)
+            raise
+        self._remember(group)
+        for place in places:
+            for observation in group.observations[place]:
+                self._on_change(group.sessions[place], observation.kind)
+
+    def _remember(self, group: _Group) -> None:
+        if len(self._sessions) + len(self._homes) > _REMEMBERED:
+            self._sessions.clear()
+            self._homes.clear()
+        self._sessions.update(group.sessions)
+        self._homes.update({session: group.homes[session] for _, session in group.sessions if session in group.homes})
+
+    def _remember_test(self, nonce: str, now: datetime) -> None:
+        self.self_tests[nonce[:64]] = now
+        while len(self.self_tests) > 64:
+            del self.self_tests[next(iter(self.self_tests))]
+
+
+def _events(delivery: Delivery) -> list[tuple[Mapping[str, str], Mapping[str, Any]]]:
+    """Take a delivery apart into (query, payload) pairs.
+
+    Raises:
+        BadRequestError: the body is not what the route takes.
+        TooLargeError: a batch of more than 256 items.
+    """
+    try:
+        body = json.loads(delivery.body)
+    except (ValueError, RecursionError) as error:
+        raise BadRequestError(f"the body is not JSON: {error}") from None
+    if delivery.query is not None:
+        return [_event(delivery.query, body, "the body")]
+    if not isinstance(body, list):
+        raise BadRequestError('the body must be a JSON array of {"url": …, "body": …}')
+    if len(body) > BATCH_ITEMS:
+        raise TooLargeError(f"a batch holds at most {BATCH_ITEMS} items, this one has {len(body)}")
+    events = []
+    for number, item in enumerate(body):
+        if not isinstance(item, dict) or not isinstance(item.get("url"), str):
+            raise BadRequestError(f'item {number} must be an object with a "url" and a "body"')
+        query = dict(parse_qsl(urlsplit(item["url"]).query))
+        events.append(_event(query, item.get("body"), f"item {number}"))
+    return events
+
+
+def _event(query: Mapping[str, str], payload: Any, place: str) -> tuple[Mapping[str, str], Mapping[str, Any]]:
+    if not query.get("event"):
+        raise BadRequestError(f"{place}: the query must name the event (event=session-start, …)")
+    if not isinstance(payload, dict):
+        raise BadRequestError(f"{place} must be a JSON object, the agent's payload")
+    return query, payload
+
+
+def _is_known(event: str, agent: Agent, query: Mapping[str, str]) -> bool:
+    """Tell whether an event is one that its agent can send; an agent that we never met may send any."""
+    if stem_of(event, agent) != "other" or query.get("extension"):
+        return True
+    return bool(query.get("agent")) and not agent.events
+
+
+def _key_of(query: Mapping[str, str]) -> str:
+    key = query.get("ingest_key", "")
+    return key if len(key) <= 64 and _KEY_CHARACTERS.issuperset(key) else ""
+
+
+def _time_of(payload: Mapping[str, Any], now: datetime) -> datetime:
+    """Give the event's own time where the client sent one that can be true, else now."""
+    text = payload.get("occurred_at")
+    if isinstance(text, str):
+        try:
+            at = datetime.fromisoformat(text)
+        except ValueError:
+            return now
+        at = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+        if datetime(1970, 1, 2, tzinfo=UTC) < at <= now + _FUTURE:
+            return at
+    return now

@@ -1,0 +1,212 @@
+"""Sessions: brought up to date at each turn's end, closed when they are over or silent.
+
+A checkpoint is idempotent: it covers what the raw log holds, and its mark (how many observations) travels in
+the page itself. So a crash at any point is repaired by doing it again.
+"""
+
+from __future__ import annotations
+
+import threading
+from datetime import timedelta
+from uuid import UUID
+
+from ai_memory.client.agents import agent_named
+from ai_memory.compile.account import account_of
+from ai_memory.compile.handoff import automatic_handoff
+from ai_memory.compile.session_page import ledger_lines, session_page, session_path, title_of
+from ai_memory.errors import NotFoundError
+from ai_memory.memory.meters import Meter
+from ai_memory.memory.projects import Projects
+from ai_memory.memory.stores import Stores
+from ai_memory.model.event import Kind, Observation
+from ai_memory.model.handoff import shortened
+from ai_memory.model.ids import new_id
+from ai_memory.model.page import front_matter
+from ai_memory.model.scope import Project
+from ai_memory.model.session import Session
+from ai_memory.store.wiki import Append
+
+#: What brings a session's page up to date, and whether that is a commit: kind -> commit subject's label.
+_COMMITS = {
+    Kind.SESSION_END: "session",
+    Kind.PRE_COMPACT: "pre-compact",
+    Kind.POST_COMPACTION: "post-compaction",
+}
+_TURN_ENDS = frozenset({Kind.STOP, *_COMMITS})
+
+
+class Sessions:
+    """Sessions of all projects."""
+
+    def __init__(self, stores: Stores, projects: Projects, idle: timedelta) -> None:
+        self._stores = stores
+        self._projects = projects
+        self._idle = idle
+        self._due: dict[tuple[UUID, UUID], str] = {}
+        self._due_lock = threading.Lock()
+        self.meter = Meter()
+
+    # What is due
+
+    def note_change(self, session: Session, kind: Kind) -> None:
+        """Remember that a session has come to a point where its page should be brought up to date."""
+        if kind in _TURN_ENDS:
+            self.note_due(session, _COMMITS.get(kind, ""))
+
+    def note_due(self, session: Session, label: str) -> None:
+        """Remember a checkpoint; a non-empty label makes it a commit, and is not forgotten for an empty one."""
+        with self._due_lock:
+            place = (session.project_id, session.id)
+            self._due[place] = label or self._due.get(place, "")
+
+    def has_due(self) -> bool:
+        """Tell whether `settle` has something to do."""
+        return bool(self._due)
+
+    def settle(self) -> int:
+        """Do the checkpoints that are due; returns how many were done. A failed one stays due.
+
+        Raises:
+            StorageError: one could not be written.
+        """
+        done = 0
+        while self._settle_one():
+            done += 1
+        return done
+
+    def _settle_one(self) -> bool:
+        # Under the lock, so that somebody who settles waits for what another thread has taken on.
+        with self._stores.wiki.lock:
+            with self._due_lock:
+                place = next(iter(self._due), None)
+                label = self._due.pop(place) if place else ""
+            if place is None:
+                return False
+            try:
+                self.checkpoint(*place, label=label)
+            except BaseException:
+                with self._due_lock:
+                    self._due.setdefault(place, label)
+                raise
+            return True
+
+    def failed(self, error: Exception) -> None:
+        """Count a step that could not be done, and keep its error for `status`."""
+        self.meter.failed(error, self._stores.clock())
+
+    # Checkpoints
+
+    def checkpoint(self, project_id: UUID, session_id: UUID, *, label: str = "") -> str:
+        """Bring a session's page and its automatic handoff up to date.
+
+        Args:
+            project_id, session_id: which session.
+            label: "" writes the page without a commit; any other word commits page and ledger:
+                "session" (it is over), "pre-compact", "post-compaction", "idle" or "handoff".
+
+        Returns:
+            the commit's id, "" when none was made.
+
+        Raises:
+            NotFoundError: there is no such session.
+            StorageError: it could not be written; the marks did not move.
+        """
+        with self._stores.wiki.lock:
+            session = self._stores.index.session(project_id, session_id)
+            if session is None:
+                raise NotFoundError(f"there is no session {session_id} in this project")
+            if not session.counts:
+                if session.is_over:
+                    self._stores.state.give_back(session.id)
+                return ""
+            if (session.committed if label else session.compiled) == session.observations:
+                return ""
+            project = self._projects.get(project_id)
+            observations = self._observations(project, session)
+            oid = self._write(project, session, observations, label)
+            self._stores.index.mark(
+                session,
+                compiled=session.observations,
+                committed=session.observations if label else None,
+            )
+            self.meter.count("committed" if label else "written", self._stores.clock())
+            return oid
+
+    def _write(self, project: Project, session: Session, observations: list[Observation], label: str) -> str:
+        account = account_of(observations, session.cwd)
+        page = session_page(session, observations, account, continues=self._continued(session))
+        pages = {page.path: self._stores.scrubber.scrub(page.text)}
+        if session.compiled < session.observations:
+            handoff_id = new_id(self._stores.clock())
+            handoff = automatic_handoff(session, observations, account, project, handoff_id=handoff_id)
+            self._stores.state.publish(handoff, replacing_cwd=label in ("session", "idle"))
+        if not label:
+            self._stores.wiki.write(project, pages)
+            return ""
+        ledger = ledger_lines(observations[session.committed :])
+        agent = agent_named(session.agent)
+        return self._stores.wiki.commit(
+            project,
+            pages,
+            _subject(label, session, title_of(session, observations), project),
+            appends=[Append(path, self._stores.scrubber.scrub(text)) for path, text in ledger.items()],
+            author=(agent.title if agent.name == session.agent else session.agent, f"{session.agent}@local"),
+        )
+
+    def _observations(self, project: Project, session: Session) -> list[Observation]:
+        path = self._stores.rawlog.path(project.workspace_id, project.id, session.id)
+        # The session's row is the snapshot; younger lines belong to the next checkpoint.
+        return self._stores.rawlog.read(path)[1][: session.observations]
+
+    def _continued(self, session: Session) -> str:
+        sources = [h.from_session for h in self._stores.state.taken_by(session.id) if h.from_session]
+        return f"sessions/{sources[0]}.md" if sources else ""
+
+    # Time
+
+    def close_idle(self) -> int:
+        """Close the sessions that were silent for too long; returns how many.
+
+        Raises:
+            StorageError: one could not be written.
+        """
+        limit = self._stores.clock() - self._idle
+        closed = 0
+        for session in self._stores.index.unfinished():
+            if session.last < limit:
+                self.checkpoint(session.project_id, session.id, label="idle")
+                closed += 1
+        for receiver in self._stores.state.receivers(limit):
+            parts = self._stores.index.sessions_of(receiver)
+            if all(not part.counts and part.last < limit for part in parts):
+                self._stores.state.give_back(receiver)
+        return closed
+
+    def finish(self, session: Session) -> str:
+        """Commit a session's page now, as if the agent had said that it was over."""
+        return self.checkpoint(session.project_id, session.id, label="session")
+
+    # Start-up
+
+    def committed_mark(self, session: Session) -> int:
+        """Read from git how many observations a session's committed page covers."""
+        project = self._projects.get(session.project_id)
+        text = self._stores.wiki.git.show(f"{project.workspace_id}/{project.id}/{session_path(session)}")
+        return _mark_in(text)
+
+    def compiled_mark(self, session: Session) -> int:
+        """Read from the page on disk how many observations it covers."""
+        return _mark_in(self._stores.wiki.read(self._projects.get(session.project_id), session_path(session)))
+
+
+def _mark_in(text: str | None) -> int:
+    mark = front_matter(text).get("observations") if text else 0
+    return mark if isinstance(mark, int) else 0
+
+
+def _subject(label: str, session: Session, title: str, project: Project) -> str:
+    short = str(session.id)[:8]
+    if label in ("pre-compact", "post-compaction"):
+        return f"{label}(session {short}): checkpoint"
+    ending = {"idle": " (closed: silent)", "handoff": " (handed over)"}.get(label, "")
+    return f"session {short}: {shortened(title, 60)}{ending}\n\n{project.label}, {session.observations} observations"
