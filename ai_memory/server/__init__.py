@@ -1,0 +1,1 @@
+"""The doors: HTTP routes around one `Memory`. Async and thin: parse, ask the memory, answer."""

@@ -1,0 +1,43 @@
+"""`GET /handoff`: the text that a starting session is given. Taking it is part of the answer."""
+
+from __future__ import annotations
+
+import asyncio
+
+from aiohttp import web
+
+from ai_memory.capture.scope import routing_of
+from ai_memory.client.agents import agent_named
+from ai_memory.errors import BadRequestError
+from ai_memory.model.handoff import Receiver
+from ai_memory.model.ids import session_uuid
+from ai_memory.server.hooks import scope_header
+from ai_memory.server.keys import MEMORY, WORKER
+
+#: Clients wait one second; an answer after this would be a handoff that nobody sees.
+_PATIENCE_SECONDS = 0.75
+
+
+async def handoff(request: web.Request) -> web.Response:
+    """Answer 200 with markdown, or with nothing; never with an error that a hook would have to understand."""
+    loop = asyncio.get_running_loop()
+    arrived = loop.time()
+    query = dict(request.query)
+    native = query.get("session_id", "")
+    routing = routing_of(query, "")
+    receiver = Receiver(session_uuid(native) if native else None, agent_named(query.get("agent", "")).name, routing.cwd)
+
+    def still_wanted() -> bool:
+        transport = request.transport
+        return loop.time() - arrived < _PATIENCE_SECONDS and transport is not None and not transport.is_closing()
+
+    try:
+        start = await asyncio.to_thread(request.app[MEMORY].handoffs.for_start, receiver, routing, still_wanted)
+    except BadRequestError as error:
+        return web.Response(text="", headers={"X-Memory-Notice": str(error).encode("ascii", "replace").decode()})
+    request.app[WORKER].wake()
+    headers = scope_header(start.resolved.project.label, start.resolved.by) if start.resolved else {}
+    return web.Response(text=start.text, content_type="text/plain", charset="utf-8", headers=headers)
+
+
+ROUTES = [web.get("/handoff", handoff)]

@@ -1,0 +1,123 @@
+"""The two background tasks: one groups arriving events into synced writes, one brings pages up to date."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections import deque
+from collections.abc import Sequence
+
+from ai_memory.errors import AiMemoryError, BusyError
+from ai_memory.memory.intake import Delivery, Outcome
+from ai_memory.memory.memory import Memory
+
+_log = logging.getLogger(__name__)
+
+_QUEUED_BYTES = 64 * 1024 * 1024
+_GROUP = 256
+_RETRY_SECONDS = 5.0
+_IDLE_CHECK_SECONDS = 60.0
+_TIDY_COMMITS = 200
+
+Answer = list[Outcome] | AiMemoryError
+
+
+class IntakeQueue:
+    """Collects requests while the previous group is being written: one sync serves them all."""
+
+    def __init__(self, memory: Memory, worker: Worker, limit: int) -> None:
+        self._memory = memory
+        self._worker = worker
+        self._limit = limit
+        self._waiting: deque[tuple[Delivery, asyncio.Future[Answer]]] = deque()
+        self._bytes = 0
+        self._wake = asyncio.Event()
+        self._stopping = False
+
+    async def submit(self, delivery: Delivery) -> list[Outcome]:
+        """Hand a request in; answers when its events are on disk.
+
+        Raises:
+            BusyError: too much is in flight.
+            AiMemoryError: the request was refused, or could not be written.
+        """
+        if len(self._waiting) >= self._limit or self._bytes + len(delivery.body) > _QUEUED_BYTES:
+            raise BusyError("hook queue full")
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((delivery, answer))
+        self._bytes += len(delivery.body)
+        self._wake.set()
+        result = await answer
+        if isinstance(result, AiMemoryError):
+            raise result
+        return result
+
+    async def run(self) -> None:
+        """Write group after group until `stop`; what was handed in before is still written."""
+        while self._waiting or not self._stopping:
+            if not self._waiting:
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            group = [self._waiting.popleft() for _ in range(min(_GROUP, len(self._waiting)))]
+            self._bytes -= sum(len(delivery.body) for delivery, _ in group)
+            answers = await asyncio.to_thread(self._record, [delivery for delivery, _ in group])
+            for (_, future), answer in zip(group, answers, strict=True):
+                if not future.done():
+                    future.set_result(answer)
+            if self._memory.sessions.has_due():
+                self._worker.wake()
+
+    def _record(self, deliveries: Sequence[Delivery]) -> Sequence[Answer]:
+        try:
+            return self._memory.intake.record(deliveries)
+        except Exception as error:  # noqa: BLE001 - the loop's one place: a bug in one group must not end all intake
+            _log.exception("a group of %d requests could not be taken", len(deliveries))
+            return [AiMemoryError(f"the event could not be taken ({type(error).__name__})")] * len(deliveries)
+
+    def stop(self) -> None:
+        """Let `run` return once everything is written."""
+        self._stopping = True
+        self._wake.set()
+
+
+class Worker:
+    """Does what is due: checkpoints, idle sessions, tidying."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._since_tidy = 0
+
+    def wake(self) -> None:
+        """Something is due."""
+        self._wake.set()
+
+    def stop(self) -> None:
+        """Let `run` return after the step that it is at."""
+        self._stopping = True
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Work until `stop`. A step that failed is tried again later; its error is in `status`."""
+        pause = _IDLE_CHECK_SECONDS
+        while not self._stopping:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._wake.wait(), pause)
+            self._wake.clear()
+            pause = _IDLE_CHECK_SECONDS if await asyncio.to_thread(self._step) else _RETRY_SECONDS
+
+    def _step(self) -> bool:
+        sessions = self._memory.sessions
+        try:
+            self._since_tidy += sessions.settle() + sessions.close_idle()
+            if self._since_tidy >= _TIDY_COMMITS:
+                self._since_tidy = 0
+                self._memory.stores.wiki.git.tidy()
+        except Exception as error:  # noqa: BLE001 - the loop's one place: whatever failed is counted, shown and tried again
+            sessions.failed(error)
+            _log.exception("pages could not be brought up to date")
+            return False
+        return True
