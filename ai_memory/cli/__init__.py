@@ -1,0 +1,101 @@
+"""The command line: click groups, one file a noun, loaded when asked for."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from pathlib import Path
+
+import click
+
+from ai_memory import __version__
+from ai_memory.errors import AiMemoryError
+
+#: command -> (module, object, one line of help). The line stands here, so that `--help` loads no command.
+COMMANDS: dict[str, tuple[str, str, str]] = {
+    "demo": ("demo", "demo", "See the whole thing work in a few seconds, on data of its own."),
+    "init": ("serve", "init", "Make the data directory and its config.toml."),
+    "serve": ("serve", "serve", "Run the server."),
+    "status": ("status", "status", "Show what the server and this machine's hooks did, and what went wrong."),
+    "where": ("where", "where", "Say which workspace and project a directory belongs to, and why."),
+    "install-hooks": (
+        "install",
+        "install_hooks",
+        "Wire agents: register the capture hooks (dry run without --apply).",
+    ),
+    "uninstall": (
+        "install",
+        "uninstall",
+        "Remove everything that install-hooks added (dry run without --apply).",
+    ),
+    "handoffs": ("handoffs", "handoffs", "List the handoffs that wait for the next session."),
+    "handoff": ("handoffs", "handoff", "Begin, accept or cancel a handoff by hand."),
+    "finalize-session": (
+        "handoffs",
+        "finalize_session",
+        "Close sessions whose agent never said that they were over.",
+    ),
+    "generate-auth-token": ("serve", "generate_auth_token", "Print a new random token."),
+}
+
+
+class Lazy(click.Group):
+    """A group whose commands are imported when they are used."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click's signature
+        """List the commands in the order of the table: the way a newcomer meets them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - the same
+        """Import a command."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, name, _ = COMMANDS[cmd_name]
+        command: click.Command = getattr(importlib.import_module(f"ai_memory.cli.{module}"), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - the same
+        """Write the list of commands from the table."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, _, line) in COMMANDS.items()])
+
+
+@click.group(cls=Lazy, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Where everything is kept (AI_MEMORY_DATA_DIR).",
+)
+@click.option("--config", "config_file", type=click.Path(dir_okay=False, path_type=Path), help="Another config.toml.")
+@click.version_option(__version__, prog_name="ai-memory")
+@click.pass_context
+def cli(ctx: click.Context, data_dir: Path | None, config_file: Path | None) -> None:
+    """One long-term memory that your coding agents share.
+
+    \b
+    Start here:
+      ai-memory demo                                    see it work
+      ai-memory serve                                   run the server
+      ai-memory install-hooks --agent claude-code --apply
+      ai-memory install-hooks --agent codex --apply     wire your agents
+
+    Then work as always. Quit one agent in the middle, start the other in the same
+    directory: it begins with the handoff.
+
+    Exit codes: 0 done, 1 not found or refused, 2 wrong usage or settings,
+    3 data directory not usable, 4 no server answers.
+    """  # noqa: D301 - \b is click's mark for a paragraph that is not re-wrapped
+    ctx.obj = (data_dir, config_file)
+
+
+def main() -> None:
+    """Run the command line; an expected error is one line and its exit code, never a traceback."""
+    try:
+        cli(prog_name="ai-memory")
+    except AiMemoryError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        # Somebody read the first lines (`ai-memory status | head`) and closed the pipe.
+        sys.stderr.close()
+        sys.exit(141)
