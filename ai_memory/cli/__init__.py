@@ -17,7 +17,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "init": ("serve", "init", "Make the data directory and its config.toml."),
     "serve": ("serve", "serve", "Run the server."),
     "status": ("status", "status", "Show what the server and this machine's hooks did, and what went wrong."),
-    "where": ("where", "where", "Say which workspace and project a directory belongs to, and why."),
+    "where": ("place", "where", "Say which workspace and project a directory belongs to, and why."),
     "install-hooks": (
         "install",
         "install_hooks",

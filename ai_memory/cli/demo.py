@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import shutil
 import signal
@@ -22,6 +21,7 @@ from typing import Any, TypeVar
 
 import click
 
+import ai_memory
 from ai_memory.cli.remote import Remote
 from ai_memory.client.agents import AGENTS
 from ai_memory.config import load_settings, search_path
@@ -29,6 +29,8 @@ from ai_memory.errors import AiMemoryError, ServerUnreachableError
 from ai_memory.install.staging import Connection, bundle_folder, stage, staged_files
 
 _WIDTH = 78
+#: Where the package is, for processes that do not start in the checkout.
+_CHECKOUT = str(Path(ai_memory.__file__).parent.parent)
 _PATIENCE_SECONDS = 10.0
 _T = TypeVar("_T")
 
@@ -147,7 +149,7 @@ def _server(set_: _Stage, *, keep: bool) -> Iterator[subprocess.Popen[bytes]]:
         [sys.executable, "-m", "ai_memory", "serve", "--data-dir", str(set_.data_dir), "--bind", address],
         stderr=log,
         start_new_session=keep,
-        env={**set_.environment, "PYTHONPATH": os.pathsep.join(sys.path[1:])},
+        env={**set_.environment, "PYTHONPATH": _CHECKOUT},
     )
     log.close()
     try:
@@ -236,7 +238,7 @@ def _program(set_: _Stage, *arguments: str) -> str:
         capture_output=True,
         check=False,
         timeout=_PATIENCE_SECONDS,
-        env={**set_.environment, "AI_MEMORY_SERVER_URL": set_.url, "PYTHONPATH": os.pathsep.join(sys.path[1:])},
+        env={**set_.environment, "AI_MEMORY_SERVER_URL": set_.url, "PYTHONPATH": _CHECKOUT},
     )
     _check(done.returncode == 0, f"`ai-memory {arguments[0]}` failed: {done.stderr.decode().strip()}")
     return done.stdout.decode()

@@ -143,7 +143,7 @@ class Index:
     def counts(self) -> dict[str, int]:
         """Count sessions, observations, and what the stages downstream have still to do."""
         names = ("sessions", "observations", "uncompiled", "uncommitted")
-        due = f"coalesce(sum(compiled < observations AND {_COUNTS}), 0), coalesce(sum(committed < observations AND {_COUNTS}), 0)"
+        due = ", ".join(f"coalesce(sum({mark} < observations AND {_COUNTS}), 0)" for mark in ("compiled", "committed"))
         (row,) = self._all(f"SELECT count(*), coalesce(sum(observations), 0), {due} FROM sessions", ())  # noqa: S608 - the same
         return dict(zip(names, row, strict=True))
 
