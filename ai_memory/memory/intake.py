@@ -206,16 +206,15 @@ class Intake:
             Entry(group.projects[place[0]], place[1], group.sessions[place].native, group.observations[place])
             for place in places
         ]
-        before = [self._stores.rawlog.size(entry) for entry in entries]
         sizes = self._stores.rawlog.append(entries)
         try:
             self._stores.index.save(
                 Row(group.sessions[place], size, [(o.key, o.at) for o in group.observations[place]])
-                for place, size in zip(places, sizes, strict=True)
+                for place, (_, size) in zip(places, sizes, strict=True)
             )
         except StorageError:
             # The client will send these again: a line without its key in the index would be doubled.
-            for entry, size in zip(entries, before, strict=True):
+            for entry, (size, _) in zip(entries, sizes, strict=True):
                 self._stores.rawlog.cut(entry, size)
             raise
         self._remember(group)

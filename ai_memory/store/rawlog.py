@@ -56,24 +56,24 @@ class RawLog:
         """Say where a session's file is."""
         return self._root / str(workspace_id) / str(project_id) / f"{session_id}.jsonl"
 
-    def append(self, entries: Sequence[Entry]) -> list[int]:
-        """Append to several sessions at once, and sync; returns each file's new size in bytes.
+    def append(self, entries: Sequence[Entry]) -> list[tuple[int, int]]:
+        """Append to several sessions at once, and sync; returns each file's size in bytes before and after.
 
         Raises:
             StorageError: nothing of it was kept: each file has its former length again.
         """
-        done: list[tuple[int, int]] = []
+        done: list[tuple[int, int, int]] = []
         try:
             for entry in entries:
                 done.append(self._append_one(entry))  # noqa: PERF401 - what was opened before a failure must be known
-            self._sync([descriptor for descriptor, _ in done])
-            return [os.fstat(descriptor).st_size for descriptor, _ in done]
+            self._sync([descriptor for descriptor, _, _ in done])
+            return [(before, after) for _, before, after in done]
         except OSError as error:
-            for descriptor, size in done:
-                os.ftruncate(descriptor, size)
+            for descriptor, before, _ in done:
+                os.ftruncate(descriptor, before)
             raise StorageError(f"the raw log could not be written: {error.strerror} ({self._root})") from error
         finally:
-            for descriptor, _ in done:
+            for descriptor, _, _ in done:
                 os.close(descriptor)
 
     def _sync(self, descriptors: Sequence[int]) -> None:
@@ -83,14 +83,14 @@ class RawLog:
         else:
             _sync(descriptors[0])
 
-    def _append_one(self, entry: Entry) -> tuple[int, int]:
-        path = self.path(entry.project.workspace_id, entry.project.id, entry.session_id)
+    def _append_one(self, entry: Entry) -> tuple[int, int, int]:
+        path = f"{self._root}/{entry.project.workspace_id}/{entry.project.id}/{entry.session_id}.jsonl"
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_APPEND)
         except FileNotFoundError:
-            private_folder(path.parent)
+            folder = private_folder(Path(path).parent)
             descriptor = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o600)
-            sync_folder(path.parent)
+            sync_folder(folder)
         size = os.fstat(descriptor).st_size
         lines = [line_of(observation) for observation in entry.observations]
         if size == 0:
@@ -105,12 +105,7 @@ class RawLog:
             os.ftruncate(descriptor, size)
             os.close(descriptor)
             raise
-        return descriptor, size
-
-    def size(self, entry: Entry) -> int:
-        """Give the present size of the file that an entry will go to, 0 when there is none."""
-        path = self.path(entry.project.workspace_id, entry.project.id, entry.session_id)
-        return path.stat().st_size if path.exists() else 0
+        return descriptor, size, size + len(data)
 
     def cut(self, entry: Entry, size: int) -> None:
         """Take back what was appended beyond `size` bytes."""

@@ -40,7 +40,7 @@ def test_what_was_appended_is_read_back_with_the_agents_own_session_id(tmp_path)
     log = RawLog(tmp_path / "raw")
     first, second = said("one\n\u2028two"), said("three")
     log.append([entry(first)])
-    (size,) = log.append([entry(second)])
+    ((_, size),) = log.append([entry(second)])
     (file,) = log.files()
     assert (file.project_id, file.session_id, file.size) == (PROJECT.id, SESSION, size)
     assert log.read(file.path) == ("ses_42", [first, second], size)
@@ -48,7 +48,7 @@ def test_what_was_appended_is_read_back_with_the_agents_own_session_id(tmp_path)
 
 def test_only_what_is_new_is_read_from_a_mark(tmp_path):
     log = RawLog(tmp_path / "raw")
-    (mark,) = log.append([entry(said("one"))])
+    ((_, mark),) = log.append([entry(said("one"))])
     log.append([entry(said("two"))])
     (file,) = log.files()
     assert log.read(file.path, mark)[1] == [said("two")]
@@ -56,7 +56,7 @@ def test_only_what_is_new_is_read_from_a_mark(tmp_path):
 
 def test_a_torn_last_line_is_cut_off(tmp_path):
     log = RawLog(tmp_path / "raw")
-    (size,) = log.append([entry(said("one"))])
+    ((_, size),) = log.append([entry(said("one"))])
     (file,) = log.files()
     with file.path.open("ab") as raw:
         raw.write(b'{"at":"2026-11-20T10:00:00+00:00","kind":"user-pro')
@@ -74,7 +74,7 @@ def test_files_are_private(tmp_path):
 
 def test_a_group_that_cannot_be_written_whole_leaves_nothing_behind(tmp_path):
     log = RawLog(tmp_path / "raw")
-    (size,) = log.append([entry(said("one"))])
+    ((_, size),) = log.append([entry(said("one"))])
     blocked = uuid4()
     # A folder stands where the second session's file would have to be.
     os.mkdir(log.path(PROJECT.workspace_id, PROJECT.id, blocked))
