@@ -77,7 +77,7 @@ def demo(ctx: click.Context, keep: bool) -> None:
         if keep:
             _what_next(set_, server)
         else:
-            click.echo(f"\nThat was all real; {folder} is removed now. `ai-memory demo --keep` leaves it.")
+            click.echo("\nThat was all real, and is removed now. `ai-memory demo --keep` leaves it running.")
 
 
 def _play(set_: _Stage) -> None:
@@ -147,6 +147,8 @@ def _server(set_: _Stage, *, keep: bool) -> Iterator[subprocess.Popen[bytes]]:
     address = set_.url.removeprefix("http://")
     process = subprocess.Popen(
         [sys.executable, "-m", "ai_memory", "serve", "--data-dir", str(set_.data_dir), "--bind", address],
+        stdin=subprocess.DEVNULL,
+        stdout=log,
         stderr=log,
         start_new_session=keep,
         env={**set_.environment, "PYTHONPATH": _CHECKOUT},
@@ -261,7 +263,7 @@ def _heading(text: str) -> None:
 
 def _block(text: str) -> None:
     for line in text.strip().splitlines():
-        for row in textwrap.wrap(line, _WIDTH - 5, break_long_words=False, break_on_hyphens=False) or [""]:
+        for row in textwrap.wrap(line, _WIDTH - 5, break_on_hyphens=False) or [""]:
             click.echo(click.style("   │ ", dim=True) + row)
 
 
