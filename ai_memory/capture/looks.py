@@ -15,6 +15,7 @@ _REFERENCE = re.compile(
 )
 _PATH = re.compile(r"(?:~|\.{1,2}|[A-Za-z]:|%\w+%)?(?:[\\/]+[A-Za-z_.@-][\w.@ -]{0,80}){1,30}[\\/]?")
 _BRACKETED = re.compile(r"<[^<>]*>|\[[^\[\]]*\]|\{[^{}]*\}|\([^()]*\)|_{2,}\w+?_{2,}")
+_FILLER = re.compile(r"([xX*•])\1{5,}")
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
 _IDENTIFIER_PATH = re.compile(r"[A-Za-z_$][\w$]*(?:(?:\.|::|->|\?\.|!\.)[A-Za-z_$][\w$]*)*[!?]?")
 _TURN = re.compile(r"[A-Za-z](?=[0-9])|[0-9](?=[A-Za-z])")
@@ -51,7 +52,7 @@ def is_placeholder(value: str) -> bool:
     """Tell whether a value stands for a secret in a text: `<your-token>`, `xxxx`, `***`, `changeme`, `string`."""
     if _BRACKETED.fullmatch(value) or value.startswith("[REDACTED"):
         return True
-    if "a-z" in value or "A-Z" in value or "0-9" in value:
+    if _FILLER.search(value) or "a-z" in value or "A-Z" in value or "0-9" in value:
         return True
     alphabet = set(value.lower()) - set("-_. ")
     if len(alphabet) <= 2 or not any(map(str.isalnum, alphabet)):

@@ -107,7 +107,7 @@ _NOT_SECRET = re.compile(
 )
 _NOT_SECRET_SUFFIX = re.compile(
     r"_(?:FILE|PATH|DIR|URL|URI|NAME|ID|IDS|TYPE|LEN|LENGTH|SIZE|COUNT|LIMIT|MAX|MIN|TTL|AGE|EXPIRY|EXPIRES?|ENV|HEADER|"
-    r"FIELD|PREFIX|SUFFIX|REGEX|PATTERN|ALGORITHM|ALG|VERSION|POLICY|ENDPOINT|HASH|SECONDS|MINUTES|HOURS|DAYS|IN|AT|VAR)$"
+    r"FIELD|PREFIX|SUFFIX|REGEX|PATTERN|ALGORITHM|ALG|VERSION|POLICY|ENDPOINT|HASH|TIMEOUT|DELTA|LIFETIME|INFO|SECONDS|MINUTES|HOURS|DAYS|IN|AT|VAR)$"
 )
 _COMMAND_BEFORE = re.compile(r"(?:setx|setenv|ENV|ARG|export|set[ ]+-\w+|login[ ]+\S{1,80}|-e|--env|SET)[ \t]+$")
 _PROSE = re.compile(
@@ -115,6 +115,7 @@ _PROSE = re.compile(
     r"or|for|with|not|should|characters?|field|optional|strong|weak)\b",
     re.IGNORECASE,
 )
+_WORD_IN_CODE = re.compile(r"[a-z]{5}")
 _CALL_SIGNS = "([.<{"
 _DIGITS = frozenset("0123456789")
 _PASSWORD_SIGNS = frozenset("!@#$%^*+~?&=|")
@@ -303,7 +304,8 @@ def _is_secret_word(written: _Written) -> bool:
     if value.isdigit():
         return written.is_password and digits >= 6
     if is_random(value):
-        return digits > 0
+        # A dotted name with a word in it is a path in code ("ed25519.Ed25519PrivateKey").
+        return digits > 0 and not ("." in value and is_identifier(value) and _WORD_IN_CODE.search(value))
     if is_identifier(value):
         if digits:
             return written.is_password and len(value) >= 8 and "_" not in value and "." not in value
@@ -362,7 +364,7 @@ def _is_basic(value: str) -> bool:
 
 def _is_credential(value: str) -> bool:
     value = value.rstrip(".,")
-    if len(value) < 8 or is_reference(value) or is_placeholder(value) or value.startswith("{"):
+    if len(value) < 8 or is_reference(value) or is_placeholder(value) or "(" in value or value.startswith("{"):
         return False
     if is_identifier(value) and not any(map(str.isdigit, value)):
         return is_random(value)

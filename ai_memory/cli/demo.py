@@ -77,7 +77,7 @@ def demo(ctx: click.Context, keep: bool) -> None:
         if keep:
             _what_next(set_, server)
         else:
-            click.echo("\nThat was all real, and is removed now. `ai-memory demo --keep` leaves it running.")
+            click.echo("\nThat was real, and is gone now; `ai-memory demo --keep` leaves it running.")
 
 
 def _play(set_: _Stage) -> None:

@@ -50,7 +50,9 @@ class DrainResult:
         self.answered = True
 
 
-def drain(data_dir: str, deadline: float, *, lock_wait: float = 0.0, batch: int = MOST_ITEMS) -> DrainResult:
+def drain(
+    data_dir: str, deadline: float, *, lock_wait: float = 0.0, batch: int = MOST_ITEMS, reserve: float = 0.0
+) -> DrainResult:
     """Deliver what waits.
 
     Args:
@@ -58,6 +60,7 @@ def drain(data_dir: str, deadline: float, *, lock_wait: float = 0.0, batch: int 
         deadline: when to stop, on `time.monotonic`'s clock; a request in flight is abandoned then.
         lock_wait: seconds to wait for another process that delivers.
         batch: most events in one request.
+        reserve: seconds before the deadline in which no request begins any more.
 
     Raises:
         OSError: the spool cannot be read or changed.
@@ -72,7 +75,7 @@ def drain(data_dir: str, deadline: float, *, lock_wait: float = 0.0, batch: int 
     while set(spool.names(data_dir)) - tried:
         try:
             with DrainLock(data_dir, lock_wait):
-                _Pass(data_dir, deadline, batch, result, tried).run()
+                _Pass(data_dir, deadline - reserve, deadline, batch, result, tried).run()
         except LockBusyError:
             result.outcome = "busy"
             break
@@ -97,8 +100,11 @@ class _Item:
 class _Pass:
     """One look through the spool under the lock."""
 
-    def __init__(self, data_dir: str, deadline: float, batch: int, result: DrainResult, tried: set[str]) -> None:
+    def __init__(
+        self, data_dir: str, last_start: float, deadline: float, batch: int, result: DrainResult, tried: set[str]
+    ) -> None:
         self._data_dir = data_dir
+        self._last_start = last_start
         self._deadline = deadline
         self._most = batch
         self._result = result
@@ -118,7 +124,7 @@ class _Pass:
         for name in spool.names(self._data_dir):
             if name in self._tried:
                 continue
-            if self._left() <= 0:
+            if self._is_late():
                 break
             self._tried.add(name)
             self._take(name)
@@ -240,30 +246,32 @@ class _Pass:
         body = b"[" + b",".join([item.text for item in items]) + b"]"
         answer = None
         used: set[str] = set()
-        while True:
+        while not self._is_late():
             fresh = [token for token in reach.tokens(self._data_dir) if token not in used]
             if answer and not fresh:
                 return answer
             used.add(fresh[0])
-            seconds = _ANSWER_SECS + _ITEM_SECS * len(items)
+            seconds = min(_ANSWER_SECS + _ITEM_SECS * len(items), self._deadline - time.monotonic())
             try:
-                answer = reach.ask(url, "/hook/batch", token=fresh[0], seconds=min(seconds, self._left()), body=body)
+                answer = reach.ask(url, "/hook/batch", token=fresh[0], seconds=seconds, body=body)
             except UnreachableError as error:
                 self._result.answered = self._result.answered and url != self._configured
                 # That our own time was up says nothing about the server.
-                self._close(url, f"{url}: {error}", "unreachable" if self._left() > 0 else "")
+                self._close(url, f"{url}: {error}", "" if self._is_late() else "unreachable")
                 return None
             if answer.status != 401:
                 self._open.add(url)
                 if url == self._configured:
                     notes.resume(self._data_dir)
                 return answer
+        self._close(url, "the time was up", "")
+        return None
 
-    def _left(self) -> float:
-        left = self._deadline - time.monotonic()
-        if left <= 0:
-            self._result.outcome = "late"
-        return left
+    def _is_late(self) -> bool:
+        if time.monotonic() < self._last_start:
+            return False
+        self._result.outcome = "late"
+        return True
 
     def _close(self, url: str, reason: str, kind: str) -> None:
         self._closed[url] = reason

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from .agents import Agent
     from .place import Place
 
-#: From the start of the process: when the last delivery begins, when it is abandoned, when everything is.
-_LAST_BATCH = 0.45
+#: Seconds from the start of the process to when the delivery is abandoned, and to when everything is.
 _DELIVERY = 0.6
 _EVERYTHING = 0.9
+#: No batch begins so shortly before the end of the delivery.
+_RESERVE = 0.2
 _BATCH = 64
 _FENCE = ("<!-- ai-memory:untrusted-history:start -->", "<!-- ai-memory:untrusted-history:end -->")
 _CUT = "\n\n[The rest is left out: it was too long. Ask the memory for it.]\n"
@@ -62,8 +63,8 @@ def begin(data_dir: str, agent: Agent, place: Place, session_id: str, strategy: 
 
 def _work(data_dir: str, agent: Agent, parameters: dict[str, str], started: float, found: Start) -> None:
     try:
-        wait = max(0.0, started + _LAST_BATCH - time.monotonic())
-        result = deliver.drain(data_dir, started + _DELIVERY, lock_wait=wait, batch=_BATCH)
+        wait = max(0.0, started + _DELIVERY - _RESERVE - time.monotonic())
+        result = deliver.drain(data_dir, started + _DELIVERY, lock_wait=wait, batch=_BATCH, reserve=_RESERVE)
     except OSError as error:
         notes.add(data_dir, "unwritable", f"delivery: {error}")
         answered, found.finished = True, True
