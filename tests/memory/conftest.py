@@ -1,0 +1,85 @@
+"""A memory on a clock that the test moves."""
+
+import json
+import uuid
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from ai_memory.config import load_settings
+from ai_memory.memory.intake import Delivery
+from ai_memory.memory.memory import Memory
+from ai_memory.model.handoff import Receiver
+from ai_memory.model.scope import Routing
+
+
+class World:
+    """One data directory, its clock, and what agents do in it."""
+
+    def __init__(self, tmp_path):
+        self.data = tmp_path / "data"
+        self.now = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
+        self.memory = None
+        self.open()
+
+    def open(self):
+        self.memory = Memory(load_settings(self.data), clock=lambda: self.now)
+        return self.memory
+
+    def close(self):
+        if self.memory:
+            self.memory.close()
+            self.memory = None
+
+    def crash(self):
+        """End without settling anything, as a kill does."""
+        self.memory.stores.close()
+        self.memory._lock.release()
+        self.memory = None
+
+    def passes(self, **time):
+        self.now += timedelta(**time)
+
+    def says(self, session, event, agent="claude-code", cwd="/srv/shop", **body):
+        query = {"agent": agent, "event": event, "cwd": cwd, "ingest_key": uuid.uuid4().hex}
+        if cwd == "/srv/shop":
+            query["repo_root"] = cwd
+        self.passes(seconds=1)
+        (outcomes,) = self.memory.intake.record([Delivery(query, json.dumps({"session_id": session, **body}).encode())])
+        return outcomes[0].what
+
+    def works(self, session, prompt="Please fix the rounding.", answer="Rounded per invoice.", **where):
+        self.says(session, "session-start", **where)
+        self.says(session, "user-prompt", prompt=prompt, **where)
+        self.says(session, "post-tool-use", tool_name="Edit", tool_input={"file_path": "/srv/shop/cart.py"}, **where)
+        self.says(session, "stop", last_assistant_message=answer, **where)
+
+    def starts(self, session, agent="codex", cwd="/srv/shop"):
+        receiver = Receiver(uuid.UUID(session), agent, cwd)
+        return self.memory.handoffs.for_start(receiver, Routing(cwd=cwd), lambda: True).text
+
+    def pages(self):
+        return {file.stem: file.read_text() for file in (self.data / "wiki").glob("*/*/sessions/*.md")}
+
+    def subjects(self):
+        return [line.split(": ", 1)[1] for line in self.memory.stores.wiki.git.log(50).splitlines()]
+
+    def ledger(self):
+        return [
+            line.split("] ")[1]
+            for file in (self.data / "wiki").glob("*/*/log-*.md")
+            for line in file.read_text().splitlines()
+        ]
+
+
+@pytest.fixture
+def world(tmp_path):
+    world = World(tmp_path)
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def ids():
+    """Session ids, as many as a test wants."""
+    return [str(uuid.UUID(int=n + (4 << 76) + (2 << 62))) for n in range(1, 10)]
