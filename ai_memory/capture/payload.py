@@ -109,9 +109,9 @@ def stem_of(event: str, agent: Agent) -> str:
 
 def session_key(payload: Mapping[str, Any], query_session_id: str = "") -> tuple[str, UUID] | None:
     """Give the agent's own session id and its UUID, None when the event names no session."""
-    places = (payload, *(_at(payload, path) for path in _INFO_PLACES))
-    for place in places:
-        for key in _SESSION_KEYS:
+    for path in ((), *_INFO_PLACES):
+        place = _at(payload, path)
+        for key in _SESSION_KEYS if place else ():
             if _is_session(place.get(key)):
                 return _identified(place[key])
     for path in _INFO_PLACES:
@@ -141,7 +141,7 @@ def cwd_of(payload: Mapping[str, Any]) -> str:
             if isinstance(value, str) and value:
                 return cleaned(value)
     inner = payload.get("payload")
-    return cwd_of(inner) if isinstance(inner, Mapping) else ""
+    return cwd_of(inner) if isinstance(inner, dict) else ""
 
 
 def observe(
@@ -298,7 +298,7 @@ def _is_subagent(payload: Mapping[str, Any], stem: str) -> bool:
 def _flattened(payload: Mapping[str, Any]) -> Mapping[str, Any]:
     """Write what an OpenCode plugin function got (`input`, `output`) as the flat payload that hooks send."""
     given, made = payload.get("input"), payload.get("output")
-    if not isinstance(given, Mapping) or not (made is None or isinstance(made, Mapping)):
+    if not isinstance(given, dict) or not (made is None or isinstance(made, dict)):
         return payload
     made = made or {}
     flat_payload = {key: value for key, value in payload.items() if key not in ("input", "output")} | dict(given)
@@ -307,7 +307,7 @@ def _flattened(payload: Mapping[str, Any]) -> Mapping[str, Any]:
         if "args" not in made:
             flat_payload["tool_response"] = made
     elif isinstance(made.get("parts"), list):
-        typed = [part for part in made["parts"] if isinstance(part, Mapping) and not part.get("synthetic")]
+        typed = [part for part in made["parts"] if isinstance(part, dict) and not part.get("synthetic")]
         flat_payload["prompt"] = flat([part for part in typed if part.get("type") == "text"])
     else:
         flat_payload |= made
@@ -317,6 +317,8 @@ def _flattened(payload: Mapping[str, Any]) -> Mapping[str, Any]:
 def _places(payload: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Give the objects in which the contract's keys are looked for, in order."""
     for outer in ((), ("payload",), ("event",)):
+        if outer and outer[0] not in payload:
+            continue
         for inner in ((), ("properties",), ("properties", "info"), ("info",), ("path",)):
             place = _at(payload, (*outer, *inner)) if outer or inner else payload
             if place:
@@ -330,7 +332,7 @@ def _anything(payload: Mapping[str, Any]) -> str:
 
 
 def _has_text(value: Any) -> bool:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return any(map(_has_text, value.values()))
     if isinstance(value, list):
         return any(map(_has_text, value))
@@ -365,5 +367,5 @@ def _identified(raw: str) -> tuple[str, UUID]:
 def _at(payload: Mapping[str, Any], path: Sequence[str]) -> Mapping[str, Any]:
     place: Any = payload
     for key in path:
-        place = place.get(key) if isinstance(place, Mapping) else None
-    return place if isinstance(place, Mapping) else {}
+        place = place.get(key) if isinstance(place, dict) else None
+    return place if isinstance(place, dict) else {}

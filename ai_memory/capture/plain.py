@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from typing import Any
 
 from ai_memory.model.event import Scrubbed
@@ -38,7 +37,7 @@ def flat(value: Any) -> str:
         return value
     if isinstance(value, list | tuple):
         return "\n".join(line for line in map(flat, value) if line)
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         for key in ("text", "content"):
             if value.get(key):
                 return flat(value[key])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from operator import itemgetter
 
 from ai_memory.capture.named import found_by_name
@@ -14,6 +15,7 @@ from ai_memory.model.event import Scrubbed
 
 _MARK = re.compile(r"\[REDACTED:[a-z0-9-]{1,40}\]")
 _CUSTOM = "custom"
+_SHORT = 128
 
 
 class Scrubber:
@@ -33,9 +35,14 @@ class Scrubber:
     def __init__(self, extra_patterns: Sequence[str] = (), allowlist: Sequence[str] = ()) -> None:
         self._extra = tuple(_compiled(pattern) for pattern in extra_patterns)
         self._allowed = tuple(text for text in allowlist if text)
+        # Names of tools, events and directories come with every event.
+        self._short = lru_cache(4096)(self._scrubbed)
 
     def scrub(self, text: str) -> Scrubbed:
         """Give the text without its secrets."""
+        return self._short(text) if len(text) <= _SHORT else self._scrubbed(text)
+
+    def _scrubbed(self, text: str) -> Scrubbed:
         while True:
             clean = self._pass(text)
             # What a replacement leaves behind may be a secret's look in its turn: the end is a text that stays.

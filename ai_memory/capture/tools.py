@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cache, cached_property
 from typing import Any
 
 from ai_memory.capture.plain import cleaned, cut, flat
@@ -91,38 +92,36 @@ class ToolEvent:
         named = _first(everywhere, _NAME_KEYS, str) or ("" if step is None else f"step {step}")
         self.name = cleaned(named)
         self.call_id = _UNSAFE_ID.sub("", _first(everywhere, _CALL_ID_KEYS, str) or "")[:128]
-        given = _first(everywhere, _INPUT_KEYS, (Mapping, str, list))
-        self.given: Mapping[str, Any] = given if isinstance(given, Mapping) else {"command": given} if given else {}
-        self.response = _first((*places, extra), _RESPONSE_KEYS, (Mapping, str, list, int, float, bool))
-        self.error = flat(_first(places, ("error", "error_message", "errorMessage"), (str, Mapping)))
+        given = _first(everywhere, _INPUT_KEYS, (dict, str, list))
+        self.given: Mapping[str, Any] = given if isinstance(given, dict) else {"command": given} if given else {}
+        self.response = _first((*places, extra), _RESPONSE_KEYS, (dict, str, list, int, float, bool))
+        self.error = flat(_first(places, ("error", "error_message", "errorMessage"), (str, dict)))
 
     def is_ours(self, agent: Agent, payload: Mapping[str, Any]) -> bool:
         """Tell whether the call went to this memory's own MCP server."""
         server = _mapping(payload.get("mcp_server")).get("name") or _mapping(payload.get("mcp_context")).get(
             "server_name"
         )
-        return server in MCP_SERVER_NAMES or any(
-            self.name.startswith(prefix.format(name)) for prefix in agent.own_tool for name in MCP_SERVER_NAMES
-        )
+        return server in MCP_SERVER_NAMES or self.name.startswith(_own_prefixes(agent))
 
-    @property
+    @cached_property
     def patch(self) -> str:
         """The patch text among the arguments (apply_patch), or ""."""
         return next((text for text in self.given.values() if isinstance(text, str) and "*** Begin Patch" in text), "")
 
-    @property
+    @cached_property
     def is_file_tool(self) -> bool:
         """Whether the tool reads or writes whole files, so that its result is their content."""
         return self._plain_name in _READERS or self.writes
 
-    @property
+    @cached_property
     def writes(self) -> bool:
         """Whether the tool changes files."""
         if self._plain_name.startswith("str_replace") and self.given.get("command") == "view":
             return False
         return self._plain_name in _WRITERS or bool(self.patch)
 
-    @property
+    @cached_property
     def _plain_name(self) -> str:
         return self.name.lower().replace("-", "_")
 
@@ -154,7 +153,7 @@ class ToolEvent:
         if failed or self.error:
             return "error"
         response = self.response
-        if isinstance(response, Mapping):
+        if isinstance(response, dict):
             verdict = _verdict(response)
             if verdict:
                 return verdict
@@ -226,7 +225,7 @@ class ToolEvent:
             return _int(difference.get("additions")), _int(difference.get("deletions"))
         hunks = response.get("structuredPatch")
         lines = (
-            [line for hunk in hunks if isinstance(hunk, Mapping) for line in hunk.get("lines", ())]
+            [line for hunk in hunks if isinstance(hunk, dict) for line in hunk.get("lines", ())]
             if isinstance(hunks, list)
             else []
         )
@@ -235,18 +234,21 @@ class ToolEvent:
             return sum(flat(line)[:1] == "+" for line in lines), sum(flat(line)[:1] == "-" for line in lines)
         edits = self.given.get("edits")
         pairs = [
-            _replaced(edit)
-            for edit in (edits if isinstance(edits, list) else [self.given])
-            if isinstance(edit, Mapping)
+            _replaced(edit) for edit in (edits if isinstance(edits, list) else [self.given]) if isinstance(edit, dict)
         ]
         if any(old for old, _ in pairs):
             return sum(_lines(new) for _, new in pairs), sum(_lines(old) for old, _ in pairs)
         return _lines(flat(self.given.get("content") or self.given.get("file_text"))), 0
 
 
+@cache
+def _own_prefixes(agent: Agent) -> tuple[str, ...]:
+    return tuple(prefix.format(name) for prefix in agent.own_tool for name in MCP_SERVER_NAMES)
+
+
 def without_ids(value: Any) -> Any:
     """Give a payload's value without ids and without what is empty; {} or "" when nothing is left."""
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         kept = {key: without_ids(inner) for key, inner in value.items() if not _ID_KEY.search(str(key))}
         return {key: inner for key, inner in kept.items() if inner not in ("", None, {}, [])}
     if isinstance(value, list):
@@ -256,7 +258,7 @@ def without_ids(value: Any) -> Any:
 
 def _spoken(response: Any) -> str:
     """Give the text of a result: output streams, a display text, the parts of an MCP answer, else its JSON."""
-    if not isinstance(response, Mapping):
+    if not isinstance(response, dict):
         return flat(without_ids(_parsed(response)))
     streams = [response[key] for key in ("stdout", "stderr") if isinstance(response.get(key), str) and response[key]]
     if streams or "stdout" in response:
@@ -304,7 +306,7 @@ def _verdict(response: Mapping[str, Any]) -> str:
 
 
 def _exit_of(response: Any) -> int | None:
-    if not isinstance(response, Mapping):
+    if not isinstance(response, dict):
         return None
     for place in (response, _mapping(response.get("metadata"))):
         for key in ("exit", "exitCode", "exit_code"):
@@ -333,7 +335,7 @@ def _int(value: Any) -> int:
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
+    return value if isinstance(value, dict) else {}
 
 
 def _first(places: Sequence[Mapping[str, Any]], keys: Sequence[str], kinds: Any) -> Any:

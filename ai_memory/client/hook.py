@@ -29,6 +29,9 @@ _CWD_KEYS = ("cwd", "current_dir", "working_dir", "directory")
 _SESSION_KEYS = ("session_id", "sessionId", "sessionID")
 _DRAIN_SECS = 300.0
 _LOCK_SECS = 5.0
+#: How long a new drainer waits for a session start that is just giving up.
+_HOLDER_SECS = 1.0
+_COURTESY = 0.02
 
 
 def main(arguments: list[str]) -> None:
@@ -146,22 +149,25 @@ class _Hook:
         if not found.finished:
             _write(1, self._reply)
             self._reply = b""
-            spawn_drainer()
+            spawn_drainer(self._where)
 
     def _deliver(self) -> None:
         """Start a delivery beside the agent, unless one is under way or the last one was in vain just now."""
         if self._stem not in _LAST_CALLS and notes.is_paused(self._where, self._created_ms / 1000):
             return
         if not spool.is_held(self._where):
-            spawn_drainer()
+            spawn_drainer(self._where)
 
     def _trouble(self, kind: str, text: str) -> None:
         _say(text)
         notes.add(self._where, kind, f"{self._agent.name} {self._stem}: {text}")
 
 
-def spawn_drainer() -> None:
+def spawn_drainer(where: str) -> None:
     """Start a delivery that outlives this process, the agent and its process group; it holds none of their pipes.
+
+    Args:
+        where: the data directory.
 
     Raises:
         OSError: no process could be started.
@@ -174,33 +180,34 @@ def spawn_drainer() -> None:
         hidden = subprocess.CREATE_NO_WINDOW | subprocess.CREATE_NEW_PROCESS_GROUP
         null = subprocess.DEVNULL
         subprocess.Popen(command, stdin=null, stdout=null, stderr=null, creationflags=hidden, close_fds=True)
-        return
-    null_device = [(os.POSIX_SPAWN_OPEN, file, os.devnull, os.O_RDWR, 0) for file in range(3)]
-    try:
-        os.posix_spawn(sys.executable, command, os.environ, file_actions=null_device, setsid=True)
-    except NotImplementedError:  # an older system: the drainer leaves the group by itself
-        os.posix_spawn(sys.executable, command, os.environ, file_actions=null_device)
+    # Not posix_spawn: its child runs first, on this process's core, and the agent would wait for that.
+    elif os.fork() == 0:
+        try:
+            _become_drainer(where, command)
+        finally:
+            os._exit(0)
+
+
+def _become_drainer(where: str, command: list[str]) -> None:
+    os.setsid()
+    null = os.open(os.devnull, os.O_RDWR)
+    for file in range(3):
+        os.dup2(null, file)
+    # An agent waits for every pipe that it opened, also for one that leaked into its children.
+    os.closerange(3, 256)
+    # Taken now, so that the next hooks of a storm see it; it stays with the process through exec.
+    os.set_inheritable(spool.take_lock(where, _HOLDER_SECS), True)
+    # The agent goes on first: on a busy machine the start of this process would take its core.
+    time.sleep(_COURTESY)
+    os.execv(command[0], command)  # noqa: S606 - no shell is wanted
 
 
 def _drain(where: str) -> None:
     from . import deliver
 
-    _leave_agent(where)
-    deliver.drain(where, time.monotonic() + _DRAIN_SECS, lock_wait=_LOCK_SECS)
-
-
-def _leave_agent(where: str) -> None:
-    if sys.platform != "win32":
-        # An agent waits for every pipe that it opened, also for one that leaked into its children.
-        os.closerange(3, 256)
-        if os.getsid(0) != os.getpid():
-            try:
-                os.setsid()
-            except PermissionError:
-                # Started from a terminal as the leader of its group: it may stay there.
-                pass
     if os.path.isdir(where):
         os.chdir(where)
+    deliver.drain(where, time.monotonic() + _DRAIN_SECS, lock_wait=_LOCK_SECS)
 
 
 def _policed(place: Place, stem: str, payload: dict[str, Any], raw: bytes, home: str) -> bytes | None:

@@ -174,7 +174,7 @@ def summary(data_dir: str, now: float | None = None) -> dict[str, Any]:
         # What a later delivery has overtaken is history.
         if error["kind"] in _HINTS and error["at_ms"] > good
     ]
-    hints += [f"{count} events wait on this machine: {reason}" for reason, count in waiting.items()]
+    hints += [f"Waiting on this machine ({count}): {reason}" for reason, count in waiting.items()]
     if not state["writable"] and _HINTS["unwritable"] not in hints:
         hints.append(_HINTS["unwritable"])
     return {

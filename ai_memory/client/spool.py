@@ -237,19 +237,34 @@ class DrainLock:
         self._file = -1
 
     def __enter__(self) -> None:
-        self._file = _lock_file(self._data_dir)
-        until = time.monotonic() + self._wait
-        while not _take(self._file):
-            if time.monotonic() >= until:
-                os.close(self._file)
-                raise LockBusyError("another process is delivering")
-            time.sleep(_PAUSE)
+        self._file = take_lock(self._data_dir, self._wait)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         # Closing gives a POSIX record lock back; Windows gives it back with the handle.
         os.close(self._file)
+
+
+def take_lock(data_dir: str, wait: float = 0.0) -> int:
+    """Take the lock for good: until the process ends or closes the file that is given back.
+
+    Args:
+        data_dir: the data directory; its spool must exist.
+        wait: how long to try, in seconds.
+
+    Raises:
+        LockBusyError: another process kept it all that time.
+        OSError: the file cannot be opened.
+    """
+    file = os.open(os.path.join(folder(data_dir), _LOCK), os.O_RDWR | os.O_CREAT, 0o600)
+    until = time.monotonic() + wait
+    while not _take(file):
+        if time.monotonic() >= until:
+            os.close(file)
+            raise LockBusyError("another process is delivering")
+        time.sleep(_PAUSE)
+    return file
 
 
 def is_held(data_dir: str) -> bool:
@@ -260,7 +275,7 @@ def is_held(data_dir: str) -> bool:
     """
     if sys.platform == "win32":
         return False
-    file = _lock_file(data_dir)
+    file = os.open(os.path.join(folder(data_dir), _LOCK), os.O_RDWR | os.O_CREAT, 0o600)
     try:
         os.lockf(file, os.F_TEST, 0)
     except OSError:
@@ -268,10 +283,6 @@ def is_held(data_dir: str) -> bool:
     finally:
         os.close(file)
     return False
-
-
-def _lock_file(data_dir: str) -> int:
-    return os.open(os.path.join(folder(data_dir), _LOCK), os.O_RDWR | os.O_CREAT, 0o600)
 
 
 def _take(file: int) -> bool:

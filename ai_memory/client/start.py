@@ -67,10 +67,12 @@ def _work(data_dir: str, agent: Agent, parameters: dict[str, str], started: floa
         result = deliver.drain(data_dir, started + _DELIVERY, lock_wait=wait, batch=_BATCH, reserve=_RESERVE)
     except OSError as error:
         notes.add(data_dir, "unwritable", f"delivery: {error}")
-        answered, found.finished = True, True
+        answered = found.finished = True
     else:
-        answered, found.finished = result.answered, result.outcome in ("done", "left")
-    # A server that is late takes the question and hands the context to nobody.
+        answered = result.answered and result.outcome != "busy"
+        found.finished = result.outcome in ("done", "left")
+    # A server that is late would take the question, mark the handoff as taken, and give it to nobody; and while
+    # another process still delivers, the newest handoff may not be made yet.
     if agent.injects and answered:
         found.context = fitted(_fetch(data_dir, parameters, started), agent.context_limit)
 
