@@ -37,9 +37,7 @@ _PLACEHOLDER_WORDS = frozenset(
     "unused user username value valid var wrong x xx xxx y yes you your".split()
 )
 #: One of these makes the whole value a placeholder.
-_PLACEHOLDER_SIGNS = frozenset(
-    "changeme placeholder redacted replace replaceme todo your".split()
-)
+_PLACEHOLDER_SIGNS = frozenset("changeme placeholder redacted replace replaceme todo your".split())
 
 
 def is_reference(value: str) -> bool:

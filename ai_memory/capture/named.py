@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
+from ai_memory.capture.headers import authorizations, basics, bearers, cookies, signatures
 from ai_memory.capture.looks import is_placeholder, is_random, is_reference
 from ai_memory.capture.shapes import Span
+from ai_memory.capture.written import Written, is_secret
 
 _NAME_SIGNS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-$"
 _LONGEST_NAME = 64
@@ -35,21 +37,20 @@ _GAP = r"""
 _VALUE = r"""
     (?:
         [rbfuRBFU]{0,2}(?P<quote>\\*(?:\"{3}|'{3}|["'`]))
-        (?P<quoted>(?:(?!(?P=quote))(?>\\+.|[^\n\\]))*+)
-        |(?P<bare>(?:[^\s"'`<>;\\]|\\(?![nrt"'`\\]))++)
+        (?P<quoted>(?:(?!(?P=quote))(?>\\+.|[^\n\\]))@+)
+        |(?P<bare>(?:[^\s"'`<>;\\]|\\(?![nrt"'`\\]))@+)
     )
 """
-_FLAGS = re.VERBOSE | re.IGNORECASE
-_ASSIGNED = re.compile(
-    r"""
+_WORD = r"""
     (?P<word>pass(?:word|wd|wort|phrase|code)?|pwd|secret|token|credentials?|key|auth)
     (?P<suffix>(?-i:(?:_[A-Z0-9]+){1,4})|_?\d{1,3}|_base)?
     (?![A-Za-z0-9_])
-    """
-    + _GAP
-    + _VALUE,
-    _FLAGS,
-)
+"""
+_FLAGS = re.VERBOSE | re.IGNORECASE
+#: So much of a value is enough to judge it. Values that turn out to be none are read again from every name inside
+#: them, so that reading them whole would take quadratic time.
+_ASSIGNED = re.compile(_WORD + _GAP + _VALUE.replace("@", "{0,160}"), _FLAGS)
+_ASSIGNED_WHOLE = re.compile(_WORD + _GAP + _VALUE.replace("@", "*"), _FLAGS)
 #: curl's and its like's `-u user:password`.
 _LOGIN_FLAG = re.compile(
     r"[ ](?:-u|--(?:proxy-)?user)[ =]{0,2}\\*[\"']?(?P<user>[^\s:\"'\\]{1,128}):(?P<value>[^\s\"'\\]{4,})"
@@ -65,23 +66,40 @@ _SHORT_VALUE = re.compile(r"[ ]-[paPw][ ]?(?P<quote>[\"']?)(?P<value>[^\s\"'-][^
 _OPENSSL_PASSWORD = re.compile(r"pass:(?P<value>[^\s\"'`]{6,})")
 
 #: `*_key` names a secret after one of these; a name in capitals (`ACME_KEY`) does so for a value that looks generated.
-_KEYS = re.compile(
-    r"(?:api|access|secret|private|encrypt(?:ion)?|signing|sign|auth|account|service|master|app|application|consumer|"
-    r"client|storage|shared|subscription|licen[sc]e|deploy|session|webhook|admin|jwt|hmac|crypto|cipher|ssh|gpg|rsa|bot|"
-    r"signature|functions?|host|root|maps|write|read|server|integration|instrumentation|rest|merchant|secret_access|"
-    r"bearer|token|aes|des|symmetric|security|user)$",
-    re.IGNORECASE,
+_KEYS = (
+    *("api", "access", "secret", "private", "encrypt", "encryption", "signing", "sign", "auth", "account", "service"),
+    *("master", "app", "application", "consumer", "client", "storage", "shared", "subscription", "license", "licence"),
+    *("deploy", "session", "webhook", "admin", "jwt", "hmac", "crypto", "cipher", "ssh", "gpg", "rsa", "aes", "bot"),
+    *("signature", "function", "functions", "host", "root", "maps", "write", "read", "server", "integration", "rest"),
+    *("instrumentation", "merchant", "bearer", "token", "symmetric", "security", "user"),
 )
-_NOT_SECRET = re.compile(
-    r"(?:public|primary|foreign|partition|sort|cache|page|continuation|cursor|next|sync|design|pad|eos|bos|unk|sep|mask|"
-    r"cls|syntax|cancel(?:lation)?|css|by|com|en|tres|tram|under|sur|tur|mon|don|hot|short_?cut|registry|group|row|item|"
-    r"storage_?key_|i18n|translation|dict|map|hash|object|lookup|idempotency|compat)[_.-]?$",
-    re.IGNORECASE,
+#: What makes a name of it that asks for no secret: kinds of keys and tokens, and words that only end in "key" or "pass".
+_NOT_SECRET = (
+    *("public", "primary", "foreign", "partition", "sort", "cache", "page", "continuation", "cursor", "next", "sync"),
+    *(
+        "design",
+        "pad",
+        "eos",
+        "bos",
+        "unk",
+        "sep",
+        "mask",
+        "cls",
+        "syntax",
+        "cancel",
+        "cancellation",
+        "css",
+        "registry",
+    ),
+    *("group", "row", "item", "i18n", "translation", "dict", "map", "hash", "object", "lookup", "idempotency", "hot"),
+    *("shortcut", "mon", "tur", "don", "com", "by", "tres", "under", "sur"),
 )
 _NOT_SECRET_SUFFIX = re.compile(
     r"_(?:FILE|PATH|DIR|URL|URI|NAME|ID|IDS|TYPE|LEN|LENGTH|SIZE|COUNT|LIMIT|MAX|MIN|TTL|AGE|EXPIRY|EXPIRES?|ENV|HEADER|"
     r"FIELD|PREFIX|SUFFIX|REGEX|PATTERN|ALGORITHM|ALG|VERSION|POLICY|ENDPOINT|HASH|TIMEOUT|DELTA|LIFETIME|INFO|SECONDS|MINUTES|HOURS|DAYS|IN|AT|VAR)$"
 )
+_LOOSE_END = re.compile(r"[,(){}\[\]|&]")
+_TIGHT_END = re.compile(r"[&|](?=\w+=)|[,)}\]](?=$|[\s,)}\]]|\w+[=:]|[\"'])")
 _COMMAND_BEFORE = re.compile(r"(?:setx|setenv|ENV|ARG|export|set[ ]+-\w+|login[ ]+\S{1,80}|-e|--env|SET)[ \t]+$")
 
 
@@ -97,7 +115,8 @@ def found_by_name(text: str) -> Iterator[Span]:
             end = position + len(anchor)
             for finder in finders:
                 for span in finder(text, position):
-                    yield span
+                    if span[2]:
+                        yield span
                     end = max(end, span[1])
             position = lowered.find(anchor, end)
 
@@ -106,52 +125,55 @@ def _assigned(text: str, position: int) -> Iterator[Span]:
     match = _ASSIGNED.match(text, position)
     if not match:
         return
-    group = "bare" if match["quote"] is None else "quoted"
-    start, end = match.span(group)
-    if group == "bare":
-        end = _bare_end(text, match, start, end)
-    word = match["word"].lower()
     head = text[max(0, position - _LONGEST_NAME) : position]
     prefix = head[len(head.rstrip(_NAME_SIGNS)) :]
-    if not _names_a_secret(prefix, text[position : match.end("word")], match["suffix"] or "", head):
+    suffix = match["suffix"] or ""
+    kin = _kin(prefix, text[position : match.end("word")], suffix, head)
+    if kin is None:
         return
+    start, end = _value_span(text, match)
     if not _is_given(match["gap"], prefix, head, text[start:end]):
         return
-    written = _Written(
-        name=prefix + match["word"] + (match["suffix"] or ""),
+    word = match["word"].lower()
+    written = Written(
+        name=prefix + match["word"] + suffix,
         word=word,
+        has_kin=kin,
         value=text[start:end],
         gap=match["gap"],
         after=text[end : end + 1],
-        quoted=group == "quoted",
-        at_line_end=text[end : end + 2].lstrip(" \t;,") in ("", "\n", "\r", "\r\n", "#") or text[end : end + 1] == "\n",
+        quoted=match["quote"] is not None,
+        at_line_end=not text[end : end + 2].strip(" \t;,\r").partition("\n")[0].partition("#")[0],
     )
-    if _is_secret(written):
-        yield start, end, _kind(word, prefix)
+    if is_secret(written):
+        whole = _ASSIGNED_WHOLE.match(text, position) or match
+        yield *_value_span(text, whole), _kind(word, prefix)
 
 
-def _bare_end(text: str, match: re.Match[str], start: int, end: int) -> int:
-    """Cut a value without quotes where the text around it goes on."""
-    value = text[start:end]
-    tight = match["gap"] in ("=", ":")
-    cut = re.search(
-        r"[,(){}\[\]|&]" if not tight else r"[&|](?=\w+=)|[,)}\]](?=$|[\s,)}\]]|\w+[=:]|[\"'])|\((?=[^)]*$)", value
-    )
-    if cut and cut.start() > 0:
-        end = start + cut.start()
-    return start + len(text[start:end].rstrip(".,:)}]"))
+def _value_span(text: str, match: re.Match[str]) -> tuple[int, int]:
+    """Give where the value stands; one without quotes ends where the text around it goes on."""
+    if match["quote"] is not None:
+        return match.span("quoted")
+    start, end = match.span("bare")
+    cut = (_TIGHT_END if match["gap"] in ("=", ":") else _LOOSE_END).search(text, start, end)
+    if cut and cut.start() > start:
+        end = cut.start()
+    return start, start + len(text[start:end].rstrip(".,:)}]"))
 
 
-def _names_a_secret(prefix: str, word: str, suffix: str, head: str) -> bool:
-    if _NOT_SECRET.search(prefix) or _NOT_SECRET_SUFFIX.search(suffix):
-        return False
+def _kin(prefix: str, word: str, suffix: str, head: str) -> bool | None:
+    """Tell whether a name asks for a secret: True, False for one that may (`ACME_KEY`), None for one that does not."""
+    kin = prefix.lower().rstrip("_.-")
+    if kin.endswith(_NOT_SECRET) or _NOT_SECRET_SUFFIX.search(suffix):
+        return None
     if word.lower() == "key":
-        if not prefix:
-            # "API key: x", "AWS Secret Access Key [None]: x"
-            return bool(_KEYS.search(head.rstrip(" ")))
-        return bool(_KEYS.search(prefix.rstrip("_.-"))) or (prefix.isupper() and prefix.endswith("_"))
+        # "API key: x", "AWS Secret Access Key [None]: x"
+        if (kin or head.lower().rstrip(" ")).endswith(_KEYS):
+            return True
+        return False if prefix.isupper() and prefix.endswith("_") else None
     if word.lower() in ("pass", "auth"):
-        return not prefix or prefix[-1] in "_-.$:" or (word[0].isupper() and prefix[-1].islower())
+        begins = not prefix or prefix[-1] in "_-.$:" or (word[0].isupper() and prefix[-1].islower())
+        return True if begins else None
     return True
 
 
@@ -209,10 +231,10 @@ _ANCHORED: tuple[tuple[str, tuple[_Finder, ...]], ...] = (
     ("token", (_assigned,)),
     ("key", (_assigned,)),
     ("credential", (_assigned,)),
-    ("auth", (_assigned, _authorization)),
-    ("bearer", (_bearer,)),
-    ("basic ", (_basic,)),
-    ("cookie", (_cookies,)),
-    ("sig", (_signature,)),
+    ("auth", (_assigned, authorizations)),
+    ("bearer", (bearers,)),
+    ("basic ", (basics,)),
+    ("cookie", (cookies,)),
+    ("sig", (signatures,)),
     (" -", (_flags,)),
 )

@@ -21,6 +21,10 @@ _RETURN = re.compile(r"\r\n?")
 _UNWANTED = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff]")
 _HALF_PAIR = re.compile(r"[\ud800-\udfff]")
 
+#: Anything of the above: most texts hold none, and every text of every event comes by here.
+_SUSPECT = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_FENCE_WORD = "ai-memory:untrusted-history"
+
 _HOOK_CONTEXT = ("<hook_context>", "</hook_context>")
 _FENCES = (
     (FENCE_START, FENCE_END),
@@ -46,6 +50,8 @@ def flat(value: Any) -> str:
 
 def cleaned(text: str) -> str:
     """Take out what a terminal or a page would act upon, and blocks that this memory injected itself."""
+    if not _SUSPECT.search(text) and _FENCE_WORD not in text:
+        return text
     if "\x1b" in text or "\x9b" in text:
         text = _ESCAPE.sub("", text)
     if "\r" in text:

@@ -15,6 +15,7 @@ from ai_memory.model.event import Scrubbed
 
 _MARK = re.compile(r"\[REDACTED:[a-z0-9-]{1,40}\]")
 _CUSTOM = "custom"
+_PASSES = 4
 _SHORT = 128
 
 
@@ -43,12 +44,14 @@ class Scrubber:
         return self._short(text) if len(text) <= _SHORT else self._scrubbed(text)
 
     def _scrubbed(self, text: str) -> Scrubbed:
-        while True:
+        # What a replacement leaves behind may look like a secret in its turn, so that the end is a text that stays.
+        # The bound is for texts made to fall one piece a pass: each pass costs their whole length.
+        for _ in range(_PASSES):
             clean = self._pass(text)
-            # What a replacement leaves behind may be a secret's look in its turn: the end is a text that stays.
             if clean == text:
-                return Scrubbed(clean)
+                break
             text = clean
+        return Scrubbed(text)
 
     def _pass(self, text: str) -> str:
         spans = [span for span in self._found(text) if not self._is_allowed(text[span[0] : span[1]])]

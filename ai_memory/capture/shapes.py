@@ -125,9 +125,8 @@ _DATABASES = re.compile(
     r"ldaps?|smtps?|imaps?|s?ftps?|nats|kafka|cockroachdb|couchbase|neo4j|bolt|jdbc)(?:\+\w+)?$"
 )
 _WEBHOOK = re.compile(
-    r"(?:hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)/|discord(?:app)?\.com/api/webhooks/|"
-    r"[\w.-]{0,64}webhook\.office\.com/webhookb2/|chat\.googleapis\.com/v1/spaces/[^\s\"'<>]{0,80}key=)"
-    r"(?P<path>[^\s\"'<>`\\)]{12,})"
+    r"(?:hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)/|/api/webhooks/|webhook\.office\.com/webhookb2/|"
+    r"chat\.googleapis\.com/v1/spaces/[^\s\"'<>]{0,80}key=)(?P<path>[^\s\"'<>`\\)]{12,})"
 )
 
 _CREDENTIAL_PLACE = re.compile(
@@ -167,13 +166,16 @@ def _vendor_tokens(text: str) -> Iterator[Span]:
         run = _RUN.match(text, sign.start())
         end = run.end() if run else sign.end()
         for prefix in _PREFIX.finditer(text, max(done, sign.start() - _LONGEST_PREFIX), end):
+            if prefix.start() < done:
+                continue
             kind, body, at_word_start = _BODIES[prefix.group()]
             token = body.match(text, prefix.end())
             if at_word_start and not _WORD_START.match(text, prefix.start()):
                 continue
             if token and _strong(kind, token.group()):
                 yield _reach_back(text, prefix.start(), kind), token.end(), kind
-        done = end
+                done = token.end()
+        done = max(done, end)
         sign = _AFTER_PREFIX.search(text, done)
 
 
@@ -249,10 +251,9 @@ def _url_credentials(text: str, position: int) -> Iterator[Span]:
 
 
 def _webhooks(text: str, position: int) -> Iterator[Span]:
-    match = _WEBHOOK.search(text, max(0, position - 64), position + 512)
-    if match and not is_placeholder(match["path"]):
-        end = _PATH_REST.match(text, match.start("path"))
-        yield match.start("path"), end.end() if end else match.end(), "webhook"
+    match = _WEBHOOK.match(text, position)
+    if match and not is_placeholder(match["path"][:300]):
+        yield match.start("path"), match.end("path"), "webhook"
 
 
 def _credential_paths(text: str) -> Iterator[Span]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache, cached_property
+from functools import cache
 from typing import Any
 
 from ai_memory.capture.plain import cleaned, cut, flat
@@ -82,6 +82,9 @@ class ToolEvent:
         given: the arguments; text alone becomes `{"command": text}`.
         response: the result, None when there is none.
         error: the payload's own account of a failure, "" when there is none.
+        patch: the patch text among the arguments (apply_patch), or "".
+        writes: whether the tool changes files.
+        is_file_tool: whether the tool reads or writes whole files, so that its result is their content.
     """
 
     def __init__(self, payload: Mapping[str, Any], places: Sequence[Mapping[str, Any]]) -> None:
@@ -96,6 +99,12 @@ class ToolEvent:
         self.given: Mapping[str, Any] = given if isinstance(given, dict) else {"command": given} if given else {}
         self.response = _first((*places, extra), _RESPONSE_KEYS, (dict, str, list, int, float, bool))
         self.error = flat(_first(places, ("error", "error_message", "errorMessage"), (str, dict)))
+        texts = (text for text in self.given.values() if isinstance(text, str))
+        self.patch = next((text for text in texts if "*** Begin Patch" in text), "")
+        self._plain_name = self.name.lower().replace("-", "_")
+        views = self._plain_name.startswith("str_replace") and self.given.get("command") == "view"
+        self.writes = not views and (self._plain_name in _WRITERS or bool(self.patch))
+        self.is_file_tool = self._plain_name in _READERS or self.writes
 
     def is_ours(self, agent: Agent, payload: Mapping[str, Any]) -> bool:
         """Tell whether the call went to this memory's own MCP server."""
@@ -103,27 +112,6 @@ class ToolEvent:
             "server_name"
         )
         return server in MCP_SERVER_NAMES or self.name.startswith(_own_prefixes(agent))
-
-    @cached_property
-    def patch(self) -> str:
-        """The patch text among the arguments (apply_patch), or ""."""
-        return next((text for text in self.given.values() if isinstance(text, str) and "*** Begin Patch" in text), "")
-
-    @cached_property
-    def is_file_tool(self) -> bool:
-        """Whether the tool reads or writes whole files, so that its result is their content."""
-        return self._plain_name in _READERS or self.writes
-
-    @cached_property
-    def writes(self) -> bool:
-        """Whether the tool changes files."""
-        if self._plain_name.startswith("str_replace") and self.given.get("command") == "view":
-            return False
-        return self._plain_name in _WRITERS or bool(self.patch)
-
-    @cached_property
-    def _plain_name(self) -> str:
-        return self.name.lower().replace("-", "_")
 
     @property
     def command(self) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import unquote_plus
 from uuid import UUID
 
 from ai_memory.capture.payload import Skipped, cwd_of, observe, session_key, stem_of
@@ -256,9 +256,17 @@ def _events(delivery: Delivery) -> list[tuple[Mapping[str, str], Mapping[str, An
     for number, item in enumerate(body):
         if not isinstance(item, dict) or not isinstance(item.get("url"), str):
             raise BadRequestError(f'item {number} must be an object with a "url" and a "body"')
-        query = dict(parse_qsl(urlsplit(item["url"]).query))
-        events.append(_event(query, item.get("body"), f"item {number}"))
+        events.append(_event(query_of(item["url"]), item.get("body"), f"item {number}"))
     return events
+
+
+def query_of(url: str) -> dict[str, str]:
+    """Read the query of a URL; the last of two values of one name counts, an empty value is none."""
+    text = url.partition("?")[2].partition("#")[0]
+    pairs = [pair.split("=", 1) for pair in text.split("&") if "=" in pair]
+    if "%" in text or "+" in text:
+        pairs = [[unquote_plus(part) for part in pair] for pair in pairs]
+    return {name: value for name, value in pairs if value}
 
 
 def _event(query: Mapping[str, str], payload: Any, place: str) -> tuple[Mapping[str, str], Mapping[str, Any]]:
