@@ -49,7 +49,7 @@ _WORD = r"""
 _FLAGS = re.VERBOSE | re.IGNORECASE
 #: So much of a value is enough to judge it. Values that turn out to be none are read again from every name inside
 #: them, so that reading them whole would take quadratic time.
-_ASSIGNED = re.compile(_WORD + _GAP + _VALUE.replace("@", "{0,160}"), _FLAGS)
+_ASSIGNED = re.compile(_WORD + _GAP + _VALUE.replace("@", "{0,120}"), _FLAGS)
 _ASSIGNED_WHOLE = re.compile(_WORD + _GAP + _VALUE.replace("@", "*"), _FLAGS)
 #: curl's and its like's `-u user:password`.
 _LOGIN_FLAG = re.compile(
@@ -73,7 +73,7 @@ _KEYS = (
     *("signature", "function", "functions", "host", "root", "maps", "write", "read", "server", "integration", "rest"),
     *("instrumentation", "merchant", "bearer", "token", "symmetric", "security", "user"),
 )
-#: What makes a name of it that asks for no secret: kinds of keys and tokens, and words that only end in "key" or "pass".
+#: What makes a name of it that asks for no secret: kinds of keys and tokens, words that only end in "key" or "pass".
 _NOT_SECRET = (
     *("public", "primary", "foreign", "partition", "sort", "cache", "page", "continuation", "cursor", "next", "sync"),
     *(

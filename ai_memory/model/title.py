@@ -23,14 +23,15 @@ _PREAMBLES = (
 
 #: Answers that only let the agent go on; compared without punctuation and case.
 _ACKNOWLEDGEMENTS = frozenset(
-    "y n k ok okay okey yes yep yeah yup no nope sure fine good great nice cool perfect done correct right "
-    "exactly agreed thanks thank you thx ty please yes please no thanks ok thanks ok go ok go on go go on go "
-    "ahead yes go ahead continue please continue ok continue yes continue proceed please proceed resume next more "
-    "do it do that yes do it ok do it lets go let's go sounds good looks good that works lgtm got it i see hi "
-    "hello hey hello there test sim não nao isso certo beleza pode ser pode continuar continua continue por favor "
-    "obrigado obrigada valeu si sí claro vale gracias sigue continúa adelante ja nein gut passt weiter mach "
-    "weiter danke bitte oui non d'accord merci vas-y да нет хорошо спасибо дальше продолжай 好 好的 是 是的 对 继续 谢谢 はい "
-    "続けて 네 계속".split()
+    "y, n, k, ok, okay, okey, yes, yep, yeah, yup, no, nope, sure, fine, good, great, nice, cool, "
+    "perfect, done, correct, right, exactly, agreed, thanks, thank you, thx, ty, please, yes please, no "
+    "thanks, ok thanks, ok go, ok go on, go, go on, go ahead, yes go ahead, continue, please continue, ok "
+    "continue, yes continue, proceed, please proceed, resume, next, more, do it, do that, yes do it, ok "
+    "do it, lets go, let's go, sounds good, looks good, that works, lgtm, got it, i see, hi, hello, hey, "
+    "hello there, test, sim, não, nao, isso, certo, beleza, pode ser, pode continuar, continua, continue "
+    "por favor, obrigado, obrigada, valeu, si, sí, claro, vale, gracias, sigue, continúa, adelante, ja, "
+    "nein, gut, passt, weiter, mach weiter, danke, bitte, oui, non, d'accord, merci, vas-y, да, нет, "
+    "хорошо, спасибо, дальше, продолжай, 好, 好的, 是, 是的, 对, 继续, 谢谢, はい, 続けて, 네, 계속".split(", ")
 )
 
 

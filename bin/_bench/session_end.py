@@ -45,16 +45,20 @@ def delivery(event: str, session: str, body: dict[str, object]) -> Delivery:
 
 
 def fill(memory: Memory, pages: int) -> None:
-    """Bring the project to so many session pages, in one commit."""
+    """Bring the project to so many sessions: each in the raw log, with a page, in git."""
     (project,) = memory.projects.all()
-    scrub = memory.stores.scrubber.scrub
-    missing = pages - len(list((memory.stores.wiki.folder(project) / "sessions").glob("*.md")))
-    made = {}
-    for number in range(missing):
-        made[f"sessions/{uuid.uuid4()}.md"] = scrub(f"---\ntitle: Session {number}\n---\n" + "A line of it.\n" * 40)
-    for chunk in range(0, len(made), 1000):
-        part = dict(list(made.items())[chunk : chunk + 1000])
-        memory.stores.wiki.commit(project, part, f"fill to {pages}")
+    missing = pages - len(memory.stores.index.recent(limit=1_000_000))
+    for chunk in range(0, missing, 500):
+        made = {}
+        for _ in range(min(500, missing - chunk)):
+            session = str(uuid.uuid4())
+            memory.intake.record(events(session, tools=1))
+            row = memory.stores.index.recent(limit=1)[0]
+            front = f"---\ntitle: Session {session}\nobservations: {row.observations}\n---\n"
+            made[f"sessions/{session}.md"] = memory.stores.scrubber.scrub(front + "A line of it.\n" * 40)
+            memory.stores.index.mark(row, compiled=row.observations, committed=row.observations)
+        memory.stores.wiki.commit(project, made, f"fill to {pages}")
+    memory.sessions.settle()
     memory.stores.wiki.git.tidy()
 
 
