@@ -16,22 +16,22 @@ _LONGEST_NAME = 64
 #: What may stand between a name and its value; the value's opening quote comes after it.
 _GAP = r"""
     (?P<gap>
-        [\\"'`\])]{0,6}
+        [\\"'`\]]{0,20}
         (?:
             [ \t]{0,8}(?:
                 [?!]?:[ \t]{0,4}[&'\w][\w.\[\]|<>'?, ]{0,40}[ ]=[ ]   # a typed declaration
                 |(?:[!=]==?|=>|:=|\|\|=|\?\?=|\+=|[=:]|<-)
             )
             |\\{0,4}["'],\s{0,8}(?:\\{0,4}["']?value\\{0,4}["']?\s{0,4}[:=])?   # ("NAME", "x")
-            |,?\s{1,40}["']?value["']?\s{0,4}[:=]                     # - name: NAME, value: x
+            |,?(?:\s|\\[nrt]){1,40}["']?value["']?\s{0,4}[:=]                     # - name: NAME, value: x
             |[ ]{1,2}(?:is|was)(?:[ ]now)?:?[ ]                        # "the password is x"
             |(?:[ \t]{1,8}\[[^\]\n]{0,40}\]:)                         # "AWS Secret Access Key [None]: x"
             |(?=[ \t]+[^\s:=,;)\]}|&<>])                              # --password x, setx NAME x
             |>(?=[^<>\s]{1,400}</)                                    # <password>x</password>
         )
         (?:[ \t]{0,8}ConvertTo-SecureString[ ]{1,4}(?:-String[ ]{1,4})?)?
-        (?:[ \t]{0,8}[|>][+-]?[ \t]{0,8}\r?\n)?                       # a YAML block
-        (?:\s{0,40}(?=[rbfu]{0,2}\\{0,8}["'`])|[ \t]{0,8}|(?<=\n)[ \t]{0,40})
+        (?:[ \t]{0,8}[|>][+-]?[ \t]{0,8}(?:\r?\n|(?:\\r)?\\n))?                       # a YAML block
+        (?:\s{0,40}(?=[rbfu]{0,2}\\{0,20}["'`])|[ \t]{0,8}|(?<=\n)[ \t]{0,40})
     )
 """
 _VALUE = r"""
@@ -57,10 +57,12 @@ _LOGIN_FLAG = re.compile(
 )
 #: Programs that take a password after a flag of one letter: the flag -> which they are.
 _SHORT_FLAGS = {
-    "p": re.compile(r"\b(?:mysql(?:dump|admin|import)?|sshpass|docker[ ]login|podman[ ]login|7z)\b[^\n|;]*$"),
-    "a": re.compile(r"\bredis-cli\b[^\n|;]*$"),
-    "w": re.compile(r"\bldap(?:search|modify|add|whoami)\b[^\n|;]*$"),
-    "P": re.compile(r"\bzip\b[^\n|;]*$"),
+    "p": re.compile(
+        r"(?:\b|\\[nrt])(?:mysql(?:dump|admin|import)?|sshpass|docker[ ]login|podman[ ]login|7z)\b[^\n|;]*$"
+    ),
+    "a": re.compile(r"(?:\b|\\[nrt])redis-cli\b[^\n|;]*$"),
+    "w": re.compile(r"(?:\b|\\[nrt])ldap(?:search|modify|add|whoami)\b[^\n|;]*$"),
+    "P": re.compile(r"(?:\b|\\[nrt])zip\b[^\n|;]*$"),
 }
 _SHORT_VALUE = re.compile(r"[ ]-[paPw][ ]?(?P<quote>[\"']?)(?P<value>[^\s\"'-][^\s\"']{5,})")
 _OPENSSL_PASSWORD = re.compile(r"pass:(?P<value>[^\s\"'`]{6,})")
@@ -127,6 +129,8 @@ def _assigned(text: str, position: int) -> Iterator[Span]:
         return
     head = text[max(0, position - _LONGEST_NAME) : position]
     prefix = head[len(head.rstrip(_NAME_SIGNS)) :]
+    if prefix[:1] in ("n", "r", "t") and head[: len(head) - len(prefix)].endswith("\\"):
+        prefix = prefix[1:]  # the letter of an escape: "\\nDB_PASSWORD=x"
     suffix = match["suffix"] or ""
     kin = _kin(prefix, text[position : match.end("word")], suffix, head)
     if kin is None:

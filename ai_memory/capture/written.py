@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import re
 from dataclasses import dataclass
 
@@ -147,6 +146,6 @@ def is_basic(value: str) -> bool:
     """Tell whether a value is `user:password` in base64."""
     try:
         decoded = base64.b64decode(value + "=" * (-len(value) % 4), validate=True)
-    except binascii.Error:
+    except ValueError:
         return False
     return b":" in decoded and all(byte >= 32 for byte in decoded)

@@ -18,6 +18,9 @@ from ai_memory.model.handoff import Handoff, Receiver, best, rendered, supersede
 from ai_memory.model.ids import new_id
 from ai_memory.model.scope import Project, Resolved, Routing
 
+_NEWEST = 8
+_LISTING_SECONDS = 2.0
+
 
 @dataclass(frozen=True, slots=True)
 class Start:
@@ -60,9 +63,9 @@ class Handoffs:
         if receiver.session and (taken := self._stores.state.taken_by(receiver.session)):
             self.meter.count("repeated", self._stores.clock())
             return Start(rendered(taken[0]), found)
-        for session in self._stores.index.uncompiled(project.id):
-            if session.counts:
-                self._sessions.checkpoint(project.id, session.id)
+        # The newest are enough: an older one could only be chosen if none of these fits.
+        for session in self._stores.index.uncompiled(project.id, _NEWEST):
+            self._sessions.checkpoint(project.id, session.id)
         handoff = self._claim(project, receiver) if still_wanted() else None
         self.meter.count("delivered" if handoff else "none_pending", self._stores.clock())
         return Start(rendered(handoff) if handoff else "", found)
@@ -92,7 +95,7 @@ class Handoffs:
 
     def open(self, project: Project | None, limit: int = 50) -> list[Handoff]:
         """List open handoffs, oldest first, of one project or of all."""
-        self._sessions.settle()
+        self._sessions.settle(_LISTING_SECONDS)
         return self._stores.state.open_handoffs(project.id if project else None, limit)
 
     def begin(

@@ -24,6 +24,8 @@ from ai_memory.store.index import Row
 from ai_memory.store.lock import DirectoryLock
 from ai_memory.store.rawlog import RawFile
 
+_GRACE_SECONDS = 5.0
+
 
 class Memory:
     """One data directory, opened. Close it when done."""
@@ -60,7 +62,8 @@ class Memory:
     def close(self) -> None:
         """Bring what is due to an end, close the stores and give the lock back."""
         try:
-            self.sessions.settle()
+            # What is left over is due again at the next start.
+            self.sessions.settle(_GRACE_SECONDS)
         finally:
             self.stores.close()
             self._lock.release()
@@ -73,12 +76,7 @@ class Memory:
             if marks.get((file.project_id, file.session_id), 0) != file.size:
                 self._catch_up_with(file, marks.get((file.project_id, file.session_id), 0))
         self.stores.index.forget_keys(self._clock() - timedelta(days=KEY_DAYS))
-        for session in self.stores.index.unfinished():
-            self.stores.index.mark(
-                session,
-                compiled=self.sessions.compiled_mark(session) if rebuilt else None,
-                committed=self.sessions.committed_mark(session),
-            )
+        self.sessions.recover_marks(index_was_lost=rebuilt)
         for session in self.stores.index.unfinished():
             if session.is_over:
                 self.sessions.note_due(session, "session")

@@ -6,7 +6,9 @@ the page itself. So a crash at any point is repaired by doing it again.
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from datetime import timedelta
 from uuid import UUID
 
@@ -63,14 +65,15 @@ class Sessions:
         """Tell whether `settle` has something to do."""
         return bool(self._due)
 
-    def settle(self) -> int:
-        """Do the checkpoints that are due; returns how many were done. A failed one stays due.
+    def settle(self, seconds: float = math.inf) -> int:
+        """Do the checkpoints that are due, for about so long; returns how many were done. A failed one stays due.
 
         Raises:
             StorageError: one could not be written.
         """
         done = 0
-        while self._settle_one():
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and self._settle_one():
             done += 1
         return done
 
@@ -124,11 +127,6 @@ class Sessions:
             project = self._projects.get(project_id)
             observations = self._observations(project, session)
             oid = self._write(project, session, observations, label)
-            self._stores.index.mark(
-                session,
-                compiled=session.observations,
-                committed=session.observations if label else None,
-            )
             self.meter.count("committed" if label else "written", self._stores.clock())
             return oid
 
@@ -140,10 +138,12 @@ class Sessions:
             handoff_id = new_id(self._stores.clock())
             handoff = automatic_handoff(session, observations, account, project, handoff_id=handoff_id)
             self._stores.state.publish(handoff, replacing_cwd=label in ("session", "idle"))
+        count = session.observations
         if not label:
             self._stores.wiki.write(project, pages)
+            self._stores.index.mark(session, compiled=count)
             return ""
-        ledger = ledger_lines(observations[session.committed :])
+        ledger = ledger_lines(observations[self._committed(project, session, page.path) :])
         agent = agent_named(session.agent)
         return self._stores.wiki.commit(
             project,
@@ -151,6 +151,7 @@ class Sessions:
             _subject(label, session, title_of(session, observations), project),
             appends=[Append(path, self._stores.scrubber.scrub(text)) for path, text in ledger.items()],
             author=(agent.title if agent.name == session.agent else session.agent, f"{session.agent}@local"),
+            mark=lambda: self._stores.index.mark(session, compiled=count, committed=count),
         )
 
     def _observations(self, project: Project, session: Session) -> list[Observation]:
@@ -188,15 +189,29 @@ class Sessions:
 
     # Start-up
 
-    def committed_mark(self, session: Session) -> int:
-        """Read from git how many observations a session's committed page covers."""
-        project = self._projects.get(session.project_id)
-        text = self._stores.wiki.git.show(f"{project.workspace_id}/{project.id}/{session_path(session)}")
-        return _mark_in(text)
+    def _committed(self, project: Project, session: Session, path: str) -> int:
+        """Give the mark of what git holds of a session; git itself is asked where a crash left that open."""
+        full = f"{project.workspace_id}/{project.id}/{path}"
+        return _mark_in(self._stores.wiki.git.show(full)) if full in self._stores.wiki.unmarked else session.committed
 
-    def compiled_mark(self, session: Session) -> int:
-        """Read from the page on disk how many observations it covers."""
-        return _mark_in(self._stores.wiki.read(self._projects.get(session.project_id), session_path(session)))
+    def recover_marks(self, *, index_was_lost: bool) -> None:
+        """Read from pages and git how far sessions are compiled and committed, where the index cannot know it.
+
+        Args:
+            index_was_lost: look at every session; else only at those whose commit was cut short.
+        """
+        wiki, index = self._stores.wiki, self._stores.index
+        dirty = wiki.git.dirty() if index_was_lost else wiki.unmarked.copy()
+        for session in index.unfinished() if index_was_lost or dirty else []:
+            project = self._projects.get(session.project_id)
+            path = session_path(session)
+            full = f"{project.workspace_id}/{project.id}/{path}"
+            if full in dirty:
+                index.mark(session, committed=_mark_in(wiki.git.show(full)))
+                wiki.unmarked.discard(full)
+            if index_was_lost:
+                compiled = _mark_in(wiki.read(project, path))
+                index.mark(session, compiled=compiled, committed=None if full in dirty else compiled)
 
 
 def _mark_in(text: str | None) -> int:

@@ -18,6 +18,7 @@ _QUEUED_BYTES = 64 * 1024 * 1024
 _GROUP = 256
 _RETRY_SECONDS = 5.0
 _IDLE_CHECK_SECONDS = 60.0
+_STEP_SECONDS = 1.0
 _TIDY_COMMITS = 200
 
 Answer = list[Outcome] | AiMemoryError
@@ -108,11 +109,13 @@ class Worker:
                 await asyncio.wait_for(self._wake.wait(), pause)
             self._wake.clear()
             pause = _IDLE_CHECK_SECONDS if await asyncio.to_thread(self._step) else _RETRY_SECONDS
+            if pause == _IDLE_CHECK_SECONDS and self._memory.sessions.has_due():
+                self._wake.set()
 
     def _step(self) -> bool:
         sessions = self._memory.sessions
         try:
-            self._since_tidy += sessions.settle() + sessions.close_idle()
+            self._since_tidy += sessions.settle(_STEP_SECONDS) + sessions.close_idle()
             if self._since_tidy >= _TIDY_COMMITS:
                 self._since_tidy = 0
                 self._memory.stores.wiki.git.tidy()

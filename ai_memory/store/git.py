@@ -98,6 +98,11 @@ class Git:
         except GitError:
             return None
 
+    def dirty(self) -> set[str]:
+        """List the files that differ from the newest commit, or are not in it."""
+        output = self._run("status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", strip=False)
+        return {entry[3:] for entry in output.split("\0") if entry}
+
     def log(self, limit: int) -> str:
         """Give the newest commits, a line each: short id, date, author, subject."""
         return self._run("log", f"-{limit}", "--format=%h %ad %an: %s", "--date=format:%Y-%m-%d %H:%M", "--no-color")

@@ -110,9 +110,10 @@ class Index:
         """List a session's parts in all projects that it worked in, the newest first."""
         return self._sessions("session = ? ORDER BY last DESC", (str(session_id),))
 
-    def uncompiled(self, project_id: UUID) -> list[Session]:
-        """List the sessions of a project that count and whose page does not cover all observations."""
-        return self._sessions(f"project = ? AND compiled < observations AND {_COUNTS}", (str(project_id),))
+    def uncompiled(self, project_id: UUID, limit: int) -> list[Session]:
+        """List the newest sessions of a project that count and whose page does not cover all observations."""
+        due = f"project = ? AND compiled < observations AND {_COUNTS} ORDER BY last DESC LIMIT ?"
+        return self._sessions(due, (str(project_id), limit))
 
     def unfinished(self) -> list[Session]:
         """List the sessions that count and whose page in git does not cover all observations, oldest first."""

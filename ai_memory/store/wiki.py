@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -47,6 +47,8 @@ class Wiki:
         self.git = Git(root)
         self.root = root
         self.lock = threading.RLock()
+        #: Pages that are in git, but of which nobody has said yet that the mark of that is kept.
+        self.unmarked: set[str] = set()
         self._intents = intents
         if intents.exists():
             self._roll_back()
@@ -127,8 +129,17 @@ class Wiki:
         *,
         appends: Sequence[Append] = (),
         author: tuple[str, str] = COMMITTER,
+        mark: Callable[[], None] = lambda: None,
     ) -> str:
         """Write pages and ledger lines and commit exactly these files (and the manifests, when they are new).
+
+        Args:
+            project: where.
+            pages: path in the project -> new text.
+            message: the commit's subject, and its body if there is one.
+            appends: lines for the ledgers.
+            author: name and address.
+            mark: keeps the mark of the commit; until it returns the pages are in `unmarked`, also after a crash.
 
         Returns:
             the commit's id, "" when nothing changed.
@@ -145,7 +156,8 @@ class Wiki:
         try:
             self.write(project, pages)
             if ledgers:
-                write_whole(self._intents, json.dumps({"head": self.git.head(), "sizes": before}).encode())
+                intent = {"head": self.git.head(), "sizes": before, "pages": [prefix + path for path in pages]}
+                write_whole(self._intents, json.dumps(intent).encode())
             for path, text in ledgers.items():
                 _append(self.root / path, text.encode())
             oid = self.git.commit(paths, message, author=author)
@@ -155,6 +167,9 @@ class Wiki:
             if isinstance(error, StorageError):
                 raise
             raise StorageError(f"the wiki could not be written: {error.strerror} ({self.root})") from error
+        self.unmarked.update(prefix + path for path in pages)
+        mark()
+        self.unmarked.difference_update(prefix + path for path in pages)
         self._intents.unlink(missing_ok=True)
         return oid
 
@@ -166,6 +181,8 @@ class Wiki:
                 file = self.root / path
                 if file.exists():
                     os.truncate(file, size)
+        else:
+            self.unmarked.update(intent["pages"])
         self._intents.unlink()
 
 
