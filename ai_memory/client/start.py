@@ -69,10 +69,10 @@ def _work(data_dir: str, agent: Agent, parameters: dict[str, str], started: floa
         notes.add(data_dir, "unwritable", f"delivery: {error}")
         answered = found.finished = True
     else:
-        answered = result.answered and result.outcome != "busy"
+        answered = result.answered
         found.finished = result.outcome in ("done", "left")
-    # A server that is late would take the question, mark the handoff as taken, and give it to nobody; and while
-    # another process still delivers, the newest handoff may not be made yet.
+    # A server that is late would take the question, mark the handoff as taken, and give it to nobody. Another process
+    # that still delivers is no reason not to ask: the source of what it holds counts as in the middle of a turn.
     if agent.injects and answered:
         found.context = fitted(_fetch(data_dir, parameters, started), agent.context_limit)
 
@@ -82,7 +82,9 @@ def _fetch(data_dir: str, parameters: dict[str, str], started: float) -> str:
     for token in reach.tokens(data_dir):
         try:
             left = started + _EVERYTHING - 0.02 - time.monotonic()
-            answer = reach.ask(reach.server_url(data_dir), path, token=token, seconds=left)
+            # The server leaves a handoff open that it cannot give away in this time.
+            patient = f"{path}&wait_ms={max(0, int(left * 1000))}"
+            answer = reach.ask(reach.server_url(data_dir), patient, token=token, seconds=left)
         except reach.UnreachableError as error:
             notes.add(data_dir, "unreachable", f"context: {error}")
             return ""

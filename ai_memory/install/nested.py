@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from ai_memory.client.agents import Agent
 from ai_memory.errors import ConfigError
-from ai_memory.install.command_line import HookCommand, read_command
+from ai_memory.install.command_line import STUB, HookCommand, read_command
 from ai_memory.install.json_text import Document, Pointer
 from ai_memory.install.origin import Origin
 from ai_memory.install.target import Edit, Site, Target
@@ -154,7 +154,8 @@ def target(
     """Make the target of an agent that takes entries of this form."""
 
     def data_dirs(path: Path, text: str, site: Site) -> list[Path]:
-        if not text.strip("\ufeff \t\r\n"):
+        # A file that never names our stub may be of any form (comments, another program's): it is not our business.
+        if STUB not in text:
             return []
         entries = own_entries(Document(text, str(path)), agent, site.data_dir)
         return list(dict.fromkeys(entry.command.data_dir for entry in entries))

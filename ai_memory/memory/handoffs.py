@@ -44,7 +44,7 @@ class Handoffs:
         """Give a starting session its handoff, and bind it to that session.
 
         A session that asks again before it has done anything gets the same text: its first answer may have
-        been lost on the way. One that is at work gets nothing.
+        been lost on the way. One that is at work gets nothing; one that is resumed gets what others have left.
 
         Args:
             receiver: who asks; an agent that does not show the text to its model never takes one.
@@ -57,10 +57,10 @@ class Handoffs:
             return Start("", None if isinstance(found, New) else found)
         project = found.project
         own = self._stores.index.session(project.id, receiver.session) if receiver.session else None
-        if own and own.counts:
+        if own and own.is_at_work:
             self.meter.count("at_work", self._stores.clock())
             return Start("", found)
-        if receiver.session and (taken := self._stores.state.taken_by(receiver.session)):
+        if receiver.session and not (own and own.counts) and (taken := self._stores.state.taken_by(receiver.session)):
             self.meter.count("repeated", self._stores.clock())
             return Start(rendered(taken[0]), found)
         # The newest are enough: an older one could only be chosen if none of these fits.

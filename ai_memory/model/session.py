@@ -31,6 +31,7 @@ class Session:
         in_turn: the agent was asked something and has not come to the end of the turn.
         ended: the number of observations when the agent last said that it was over, 0 if it never did.
         title: the first prompt that can serve as a title, or "".
+        opening: how it was opened ("startup", "resume", "compact", …) while nothing has followed that, else "".
         compiled: how many observations its page and its handoff cover.
         committed: how many observations its page in git covers.
     """
@@ -48,6 +49,7 @@ class Session:
     in_turn: bool = False
     ended: int = 0
     title: str = ""
+    opening: str = ""
     compiled: int = 0
     committed: int = 0
 
@@ -55,6 +57,11 @@ class Session:
     def counts(self) -> bool:
         """Whether it did anything: the one predicate for pages, handoffs and jobs."""
         return self.prompts + self.tools > 0
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether it has done something and was not just opened again (a compaction opens nothing)."""
+        return self.counts and self.opening in ("", "compact")
 
     @property
     def is_over(self) -> bool:
@@ -99,4 +106,5 @@ def advanced(session: Session, observation: Observation) -> Session:
         in_turn=in_turn,
         ended=count if kind is Kind.SESSION_END else session.ended,
         title=title,
+        opening=(observation.note or "startup") if kind is Kind.SESSION_START else "",
     )

@@ -16,6 +16,8 @@ from ai_memory.server.keys import MEMORY, WORKER
 
 #: Clients wait one second; an answer after this would be a handoff that nobody sees.
 _PATIENCE_SECONDS = 0.75
+#: What the answer needs on its way.
+_ANSWER_SECONDS = 0.1
 
 
 async def handoff(request: web.Request) -> web.Response:
@@ -27,9 +29,11 @@ async def handoff(request: web.Request) -> web.Response:
     routing = routing_of(query, "")
     receiver = Receiver(session_uuid(native) if native else None, agent_named(query.get("agent", "")).name, routing.cwd)
 
+    patience = _patience(query.get("wait_ms", ""))
+
     def still_wanted() -> bool:
         transport = request.transport
-        return loop.time() - arrived < _PATIENCE_SECONDS and transport is not None and not transport.is_closing()
+        return loop.time() - arrived < patience and transport is not None and not transport.is_closing()
 
     try:
         start = await asyncio.to_thread(request.app[MEMORY].handoffs.for_start, receiver, routing, still_wanted)
@@ -38,6 +42,13 @@ async def handoff(request: web.Request) -> web.Response:
     request.app[WORKER].wake()
     headers = scope_header(start.resolved.project.label, start.resolved.by) if start.resolved else {}
     return web.Response(text=start.text, content_type="text/plain", charset="utf-8", headers=headers)
+
+
+def _patience(wait_ms: str) -> float:
+    """Seconds within which the claim must be made: less than the client waits, at most the wire's 750 ms."""
+    if not wait_ms.isdigit():
+        return _PATIENCE_SECONDS
+    return min(_PATIENCE_SECONDS, int(wait_ms[:6]) / 1000 - _ANSWER_SECONDS)
 
 
 ROUTES = [web.get("/handoff", handoff)]

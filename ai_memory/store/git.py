@@ -36,6 +36,7 @@ class Git:
                 ("core.looseCompression", "1"),
                 ("index.version", "4"),
                 ("gc.auto", "2000"),
+                ("gc.autoDetach", "false"),
                 ("core.quotePath", "false"),
                 ("core.autocrlf", "false"),
             ):

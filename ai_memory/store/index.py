@@ -22,7 +22,7 @@ from ai_memory.store.sqlite import NewerDatabaseError, open_database
 
 _COLUMNS = (
     "project, session, native, agent, cwd, started, last, observations, prompts, tools, in_turn, ended, title, "
-    "compiled, committed"
+    "opening, compiled, committed"
 )
 #: `Session.counts`, for SQL.
 _COUNTS = "prompts + tools > 0"
@@ -71,10 +71,11 @@ class Index:
                 session = row.session
                 connection.execute(
                     f"INSERT INTO sessions ({_COLUMNS}, raw_bytes) "  # noqa: S608 - constant text
-                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
+                    "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
                     "native = excluded.native, cwd = excluded.cwd, started = excluded.started, last = excluded.last, "
                     "observations = excluded.observations, prompts = excluded.prompts, tools = excluded.tools, "
                     "in_turn = excluded.in_turn, ended = excluded.ended, title = excluded.title, "
+                    "opening = excluded.opening, "
                     "raw_bytes = excluded.raw_bytes",
                     (*_values(session), row.raw_bytes),
                 )
@@ -182,6 +183,7 @@ def _values(session: Session) -> tuple[Any, ...]:
         session.in_turn,
         session.ended,
         session.title,
+        session.opening,
         session.compiled,
         session.committed,
     )
@@ -202,6 +204,7 @@ def _session(row: Sequence[Any]) -> Session:
         in_turn,
         ended,
         title,
+        opening,
         compiled,
         committed,
     ) = row
@@ -219,6 +222,7 @@ def _session(row: Sequence[Any]) -> Session:
         in_turn=bool(in_turn),
         ended=ended,
         title=title,
+        opening=opening,
         compiled=compiled,
         committed=committed,
     )

@@ -87,7 +87,9 @@ class _Door(BaseHTTPRequestHandler):
 
     def do_GET(self):
         parts = urlsplit(self.path)
-        self.server.asked.append({name: values[0] for name, values in parse_qs(parts.query).items()})
+        asked = {name: values[0] for name, values in parse_qs(parts.query).items()}
+        assert 0 < int(asked.pop("wait_ms")) < 900
+        self.server.asked.append(asked)
         if not self.fails():
             self.answer(200, self.server.context.encode(), self.server.context_type)
 

@@ -177,3 +177,21 @@ async def test_the_page_is_committed_when_somebody_takes_the_handoff(server, age
     log = await asyncio.wait_for(committed(), 10)
     assert log.startswith("Claude Code: session ")
     assert log.endswith("Fix the VAT rounding. (handed over)")
+
+
+async def test_a_session_that_is_resumed_gets_what_another_agent_left_since(server, agent):
+    first = agent(server)
+    await first.works()
+    second = agent(server, "codex")
+    await second.starts()
+    await second.works(answer=NEEDLE)
+    await first.says("session-start", source="compact")
+    assert await first.starts() == ""
+    await first.says("session-start", source="resume")
+    assert NEEDLE in await first.starts()
+
+
+async def test_a_client_that_can_wait_no_longer_leaves_it_open(server, agent):
+    await agent(server).works()
+    assert await agent(server, "codex").starts(wait_ms="90") == ""
+    assert await agent(server, "codex").starts(wait_ms="500")

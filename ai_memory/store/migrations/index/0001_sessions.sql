@@ -14,6 +14,7 @@ CREATE TABLE sessions (
     in_turn INTEGER NOT NULL,
     ended INTEGER NOT NULL,
     title TEXT NOT NULL,
+    opening TEXT NOT NULL,
     compiled INTEGER NOT NULL DEFAULT 0,   -- mark: observations covered by the page on disk
     committed INTEGER NOT NULL DEFAULT 0,  -- mark: observations covered by the page in git
     raw_bytes INTEGER NOT NULL,            -- mark: how far the raw log of the session has been read
