@@ -17,6 +17,10 @@ _PATH = re.compile(r"(?:~|\.{1,2}|[A-Za-z]:|%\w+%)?(?:[\\/]+[A-Za-z_.@-][\w.@ -]
 _BRACKETED = re.compile(r"<[^<>]*>|\[[^\[\]]*\]|\{[^{}]*\}|\([^()]*\)|_{2,}\w+?_{2,}")
 _FILLER = re.compile(r"([xX*•])\1{5,}")
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])")
+#: The same, but capitals only where they are a word of their own: base64 is full of them.
+_SPOKEN = re.compile(r"[A-Z]?[a-z]+|(?<![A-Za-z])[A-Z]+(?![A-Za-z])")
+_JUMBLE = re.compile(r"[a-z][A-Z]{2}(?=[a-z]|[A-Z]*[a-z]?[A-Z])|[A-Z][a-z][A-Z]")
+_REGEX_CLASS = re.compile(r"\[[^\]]*(?:a-z|A-Z|0-9)")
 _IDENTIFIER_PATH = re.compile(r"[A-Za-z_$][\w$]*(?:(?:\.|::|->|\?\.|!\.)[A-Za-z_$][\w$]*)*[!?]?")
 _TURN = re.compile(r"[A-Za-z](?=[0-9])|[0-9](?=[A-Za-z])")
 _HEX = re.compile(r"(?=[a-f]*[0-9])(?=[0-9]*[a-f])[0-9a-f]{16,}|(?=[A-F]*[0-9])(?=[0-9]*[A-F])[0-9A-F]{16,}")
@@ -52,7 +56,7 @@ def is_placeholder(value: str) -> bool:
     """Tell whether a value stands for a secret in a text: `<your-token>`, `xxxx`, `***`, `changeme`, `string`."""
     if _BRACKETED.fullmatch(value) or value.startswith("[REDACTED"):
         return True
-    if _FILLER.search(value) or "a-z" in value or "A-Z" in value or "0-9" in value:
+    if _FILLER.search(value) or _REGEX_CLASS.search(value):
         return True
     alphabet = set(value.lower()) - set("-_. ")
     if len(alphabet) <= 2 or not any(map(str.isalnum, alphabet)):
@@ -72,17 +76,16 @@ def is_identifier(value: str) -> bool:
 
 def is_wordy(value: str) -> bool:
     """Tell whether most letters of a value belong to words (of a length that chance rarely makes, with a vowel)."""
-    words = _WORDS.findall(value)
-    letters = sum(map(len, words))
+    letters = sum(map(str.isalpha, value))
     shortest = 3 if "_" in value else 4
-    # Capitals among small letters are no word: base64 is full of them.
-    in_capitals = "_" in value or not any(map(str.islower, value))
-    spoken = sum(
-        len(word)
-        for word in words
-        if len(word) >= shortest and (in_capitals or not word.isupper()) and _VOWEL.search(word)
-    )
+    spoken = sum(len(word) for word in _SPOKEN.findall(value) if len(word) >= shortest and _VOWEL.search(word))
     return spoken * 10 >= letters * 6
+
+
+def is_jumbled(value: str) -> bool:
+    """Tell whether capitals and small letters change places as in no name ("fmZIcQWq")."""
+    jumbles = len(_JUMBLE.findall(value))
+    return jumbles >= 3 or (jumbles == 2 and len(value) >= 16) or (jumbles == 1 and not is_wordy(value))
 
 
 def is_random(value: str) -> bool:
@@ -95,11 +98,13 @@ def is_random(value: str) -> bool:
     turns = len(_TURN.findall(value))
     if turns >= 3 and digits * 5 >= len(value):
         return True
-    if is_wordy(value):
+    if len(value) >= 16 and is_jumbled(value):
+        return True
+    if len(value) >= 20 and digits and value.isalnum() and value.lower() != value != value.upper():
+        return True
+    if is_wordy(value) or not digits:
         return False
-    if digits:
-        return turns >= 2 or (len(value) >= 16 and any(map(str.isalpha, value)))
-    return len(value) >= 16 and value.isalnum() and value.lower() != value != value.upper()
+    return turns >= 2 or (len(value) >= 16 and any(map(str.isalpha, value)))
 
 
 def is_label(value: str) -> bool:

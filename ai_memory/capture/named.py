@@ -138,6 +138,8 @@ def _assigned(text: str, position: int) -> Iterator[Span]:
     start, end = _value_span(text, match)
     if not _is_given(match["gap"], prefix, head, text[start:end]):
         return
+    if text.startswith(("...", "…"), end) and not is_random(text[start:end]):
+        return  # "STRIPE_SECRET_KEY=sk_test_..."
     word = match["word"].lower()
     written = Written(
         name=prefix + match["word"] + suffix,
@@ -146,7 +148,7 @@ def _assigned(text: str, position: int) -> Iterator[Span]:
         value=text[start:end],
         gap=match["gap"],
         after=text[end : end + 1],
-        quoted=match["quote"] is not None,
+        quoted=match["quote"] is not None or match["gap"] == ">",
         at_line_end=not text[end : end + 2].strip(" \t;,\r").partition("\n")[0].partition("#")[0],
     )
     if is_secret(written):

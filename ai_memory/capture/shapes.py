@@ -72,6 +72,8 @@ _PREFIX = re.compile("|".join(re.escape(prefix) for prefix in sorted(_BODIES, ke
 _LONGEST_PREFIX = 40
 #: What a token goes on with after the sign that ends its prefix. One pass for this finds where to look at all.
 _AFTER_PREFIX = re.compile(r"[_.-](?:(?=[A-Za-z_]{0,40}[0-9])[0-9A-Za-z_]{10}|[A-Za-z]{16})")
+#: Tokens so short that what follows their prefix may not look like it: these are looked for by name.
+_SHORT_TOKENS = ("glpat-", "gldt-", "dckr_", "GOCSPX-")
 _RUN = re.compile(r"[A-Za-z0-9_.\-~+/=%]+")
 #: A token may follow an escape of JSON ("\\nsk-...") or of a URL ("%3Dsk-..."), of which the last sign is a letter.
 _WORD_START = re.compile(r"(?<![A-Za-z0-9])|(?<=\\[nrtbf])|(?<=%[0-9A-F][0-9A-F])")
@@ -160,23 +162,28 @@ def found_by_shape(text: str) -> Iterator[Span]:
 
 
 def _vendor_tokens(text: str) -> Iterator[Span]:
+    if any(prefix in text for prefix in _SHORT_TOKENS):
+        yield from _tokens_between(text, 0, len(text))
+        return
     done = 0
     sign = _AFTER_PREFIX.search(text)
     while sign:
         run = _RUN.match(text, sign.start())
         end = run.end() if run else sign.end()
-        for prefix in _PREFIX.finditer(text, max(done, sign.start() - _LONGEST_PREFIX), end):
-            if prefix.start() < done:
-                continue
-            kind, body, at_word_start = _BODIES[prefix.group()]
-            token = body.match(text, prefix.end())
-            if at_word_start and not _WORD_START.match(text, prefix.start()):
-                continue
-            if token and _strong(kind, token.group()):
-                yield _reach_back(text, prefix.start(), kind), token.end(), kind
-                done = token.end()
-        done = max(done, end)
+        yield from _tokens_between(text, max(done, sign.start() - _LONGEST_PREFIX), end)
+        done = end
         sign = _AFTER_PREFIX.search(text, done)
+
+
+def _tokens_between(text: str, start: int, end: int) -> Iterator[Span]:
+    for prefix in _PREFIX.finditer(text, start, end):
+        kind, body, at_word_start = _BODIES[prefix.group()]
+        if prefix.start() < start or (at_word_start and not _WORD_START.match(text, prefix.start())):
+            continue
+        token = body.match(text, prefix.end())
+        if token and _strong(kind, token.group()):
+            yield _reach_back(text, prefix.start(), kind), token.end(), kind
+            start = token.end()
 
 
 def _strong(kind: str, token: str) -> bool:

@@ -104,7 +104,7 @@ class ToolEvent:
         self._plain_name = self.name.lower().replace("-", "_")
         views = self._plain_name.startswith("str_replace") and self.given.get("command") == "view"
         self.writes = not views and (self._plain_name in _WRITERS or bool(self.patch))
-        self.is_file_tool = self._plain_name in _READERS or self.writes
+        self.is_file_tool = views or self._plain_name in _READERS or self.writes
 
     def is_ours(self, agent: Agent, payload: Mapping[str, Any]) -> bool:
         """Tell whether the call went to this memory's own MCP server."""

@@ -6,7 +6,15 @@ import base64
 import re
 from dataclasses import dataclass
 
-from ai_memory.capture.looks import is_identifier, is_label, is_placeholder, is_random, is_reference, is_wordy
+from ai_memory.capture.looks import (
+    is_identifier,
+    is_jumbled,
+    is_label,
+    is_placeholder,
+    is_random,
+    is_reference,
+    is_wordy,
+)
 
 _PROSE = re.compile(
     r"\b(?:passwor[dt]|enter|please|required|must|your|invalid|incorrect|forgot|reset|confirm|cannot|the|is|a|an|to|of|and|"
@@ -73,8 +81,8 @@ def is_secret(written: Written) -> bool:
         return is_random(value)
     if written.quoted:
         return _is_secret_text(written)
-    if "is" in written.gap.lower().split() or "was" in written.gap.lower().split():
-        return is_random(value) or (written.is_password and not value.isalpha() and not is_wordy(value))
+    if {"is", "was"} & set(written.gap.lower().split()):
+        return is_random(value) or (written.is_password and _is_made_up(value))
     if written.in_capitals and written.gap in ("=", ":") and written.after != "(":
         return _is_secret_setting(written)
     return _is_secret_word(written)
@@ -124,13 +132,14 @@ def _is_secret_word(written: Written) -> bool:
         return written.is_password and digits >= 6
     if is_random(value):
         # A dotted name with a word in it is a path in code ("ed25519.Ed25519PrivateKey").
-        return digits > 0 and not ("." in value and is_identifier(value) and _WORD_IN_CODE.search(value))
+        in_code = "." in value and is_identifier(value) and _WORD_IN_CODE.search(value) and not is_jumbled(value)
+        return not in_code
     if is_identifier(value):
-        if digits:
-            return written.is_password and len(value) >= 8 and "_" not in value and "." not in value
-        return (
-            value.islower() and value.isalpha() and len(value) >= 16 and (written.is_password and written.at_line_end)
-        )
+        if not written.is_password or "." in value:
+            return False
+        if digits or is_jumbled(value):
+            return len(value) >= 8 and ("_" not in value or not is_wordy(value))
+        return value.islower() and value.isalpha() and len(value) >= 16 and written.at_line_end
     if written.is_password:
         if digits:
             return len(value) >= 6
@@ -140,6 +149,13 @@ def _is_secret_word(written: Written) -> bool:
             return True
         return len(value) >= 12 and written.at_line_end and written.gap.strip() in (":", "=") and value.isascii()
     return digits >= 2 and len(value) >= 12 and not is_wordy(value)
+
+
+def _is_made_up(value: str) -> bool:
+    """Judge what a sentence calls a password: letters in both cases with digits, or digits and signs among them."""
+    return any(map(str.isdigit, value)) and (
+        value.lower() != value != value.upper() or any(sign in _PASSWORD_SIGNS for sign in value)
+    )
 
 
 def is_basic(value: str) -> bool:

@@ -1,0 +1,79 @@
+"""No secret reaches the data directory, by whatever door and field it comes."""
+
+import json
+import uuid
+import zlib
+from pathlib import Path
+
+from ai_memory.memory.intake import Delivery
+
+CORPUS = Path(__file__).parent.parent / "capture" / "secrets.json"
+CAPS = (80, 1_000, 2_000, 65_536)
+
+
+def corpus():
+    for row in json.loads(CORPUS.read_text("utf-8")):
+        yield row["before"] + "".join(row["secret"]) + row["after"], "".join(row["secret"])
+
+
+def deliveries(text, secret):
+    """Put a secret into every field and across every cap of a session's events."""
+    session = str(uuid.uuid4())
+    at = text.index(secret)
+    fillers = ["word " * ((cap - at - len(secret) // 2) // 5) for cap in CAPS if cap > at + len(secret)]
+    events = [("session-start", {"source": text, "model": text})]
+    events += [("user-prompt", {"prompt": filler + "\n" + text}) for filler in ["", *fillers]]
+    events += [("user-prompt", {"prompt": filler + text}) for filler in fillers]
+    events += [
+        (
+            "post-tool-use",
+            {
+                "tool_name": text,
+                "tool_use_id": text,
+                "tool_input": {"command": filler + " " + text, "file_path": text},
+                "tool_response": {"stdout": filler + "\n" + text, "stderr": text},
+            },
+        )
+        for filler in ["", *fillers]
+    ]
+    events += [
+        (
+            "post-tool-use",
+            {"tool_name": "Edit", "tool_input": {"file_path": f"/srv/shop/{text}", "new_string": text}, "error": text},
+        ),
+        ("notification", {"message": text}),
+        ("post-compaction", {"compact_summary": text}),
+        ("stop", {"last_assistant_message": f"We decided to use {text}.\nNext steps:\n- {text}\nIs it {text}?"}),
+        ("session-end", {"reason": text}),
+    ]
+    for event, body in events:
+        query = {"event": event, "agent": "claude-code", "cwd": "/srv/shop", "ingest_key": uuid.uuid4().hex}
+        yield Delivery(query, json.dumps({"session_id": session, "cwd": "/srv/shop", **body}).encode())
+
+
+def everything(folder):
+    """All bytes below a folder, git's objects unpacked."""
+    for file in folder.rglob("*"):
+        if file.is_file():
+            data = file.read_bytes()
+            if "objects" in file.parts and len(file.name) == 38:
+                data = zlib.decompress(data)
+            yield file.relative_to(folder), data.decode("utf-8", "replace")
+
+
+def test_nothing_of_eight_characters_of_any_secret_is_in_the_data_directory(memory_with, tmp_path):
+    memory = memory_with()
+    secrets = list(corpus())
+    for text, secret in secrets:
+        memory.intake.record(list(deliveries(text, secret)))
+        memory.sessions.settle()
+        (project,) = memory.projects.all()
+        memory.handoffs.begin(project, summary=text, next_steps=[text], open_questions=[text], files_touched=[text])
+    files = list(everything(tmp_path / "data"))
+    assert any("Next steps" in text for _, text in files)
+    pieces = {secret[start : start + 8] for _, secret in secrets for start in range(len(secret) - 7)}
+    left = set()
+    for _, text in files:
+        plain = text.replace("word ", "").replace("[REDACTED:credential-path]", "")
+        left |= pieces & {plain[start : start + 8] for start in range(len(plain) - 7)}
+    assert left == set()
