@@ -100,6 +100,7 @@ _NOT_SECRET_SUFFIX = re.compile(
     r"_(?:FILE|PATH|DIR|URL|URI|NAME|ID|IDS|TYPE|LEN|LENGTH|SIZE|COUNT|LIMIT|MAX|MIN|TTL|AGE|EXPIRY|EXPIRES?|ENV|HEADER|"
     r"FIELD|PREFIX|SUFFIX|REGEX|PATTERN|ALGORITHM|ALG|VERSION|POLICY|ENDPOINT|HASH|TIMEOUT|DELTA|LIFETIME|INFO|SECONDS|MINUTES|HOURS|DAYS|IN|AT|VAR)$"
 )
+_FULL_STOP = re.compile(r"\.(?![\w(])")
 _LOOSE_END = re.compile(r"[,(){}\[\]|&]")
 _TIGHT_END = re.compile(r"[&|](?=\w+=)|[,)}\]](?=$|[\s,)}\]]|\w+[=:]|[\"'])")
 _COMMAND_BEFORE = re.compile(r"(?:setx|setenv|ENV|ARG|export|set[ ]+-\w+|login[ ]+\S{1,80}|-e|--env|SET)[ \t]+$")
@@ -147,7 +148,8 @@ def _assigned(text: str, position: int) -> Iterator[Span]:
         has_kin=kin,
         value=text[start:end],
         gap=match["gap"],
-        after=text[end : end + 1],
+        # A full stop ends a sentence; one inside a word goes on to an attribute.
+        after="" if _FULL_STOP.match(text, end) else text[end : end + 1],
         quoted=match["quote"] is not None or match["gap"] == ">",
         at_line_end=not text[end : end + 2].strip(" \t;,\r").partition("\n")[0].partition("#")[0],
     )

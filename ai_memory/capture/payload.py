@@ -222,7 +222,7 @@ def _tool_parts(
         return _Parts(title=tool.name, tool=tool.as_call("unknown", scrub))
     outcome = tool.outcome(agent, failed=failed)
     policy = _at(payload, ("_ai_memory_capture",))
-    body = "" if policy.get("disposition") == "metadata-only" else tool.excerpt(outcome, cwd)
+    body = "" if policy.get("disposition") == "metadata-only" else tool.excerpt(outcome, cwd, scrub)
     if body == "(no output)" and tool.response is None and not tool.command:
         body = _anything(payload) or body
     return _Parts(title=tool.name, body=body, tool=tool.as_call(outcome, scrub))

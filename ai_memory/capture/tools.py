@@ -78,7 +78,7 @@ class ToolEvent:
 
     Attributes:
         name: the tool's name as the agent spells it, "" when the payload names none.
-        call_id: the agent's id of the call, at most 128 safe characters.
+        call_id: the agent's id of the call, as it came.
         given: the arguments; text alone becomes `{"command": text}`.
         response: the result, None when there is none.
         error: the payload's own account of a failure, "" when there is none.
@@ -94,7 +94,7 @@ class ToolEvent:
         step = payload.get("stepIdx")
         named = _first(everywhere, _NAME_KEYS, str) or ("" if step is None else f"step {step}")
         self.name = cleaned(named)
-        self.call_id = _UNSAFE_ID.sub("", _first(everywhere, _CALL_ID_KEYS, str) or "")[:128]
+        self.call_id = _first(everywhere, _CALL_ID_KEYS, str) or ""
         given = _first(everywhere, _INPUT_KEYS, (dict, str, list))
         self.given: Mapping[str, Any] = given if isinstance(given, dict) else {"command": given} if given else {}
         self.response = _first((*places, extra), _RESPONSE_KEYS, (dict, str, list, int, float, bool))
@@ -161,18 +161,18 @@ class ToolEvent:
         return ToolCall(
             name=cut(scrub(self.name), 128),
             outcome=outcome,
-            call_id=self.call_id,
+            call_id=_UNSAFE_ID.sub("", scrub(self.call_id))[:128],
             command=cut(scrub(cleaned(self.command)), COMMAND_LIMIT),
             files=tuple(cut(scrub(path), _FILE_LIMIT) for path in self.paths()[:_FILES]),
             writes=self.writes,
         )
 
-    def excerpt(self, outcome: str, cwd: str) -> str:
+    def excerpt(self, outcome: str, cwd: str, scrub: Scrub) -> str:
         """Give what is worth keeping of the result: never the content of a file that was read or written."""
         if self.is_file_tool:
             if outcome != "error":
                 return self._file_line(cwd)
-            return next((line for line in self._said().splitlines() if line.strip()), "failed")
+            return next((line for line in scrub(self._said()).splitlines() if line.strip()), "failed")
         return self._said() or "(no output)"
 
     def _said(self) -> str:
