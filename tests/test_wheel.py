@@ -45,9 +45,7 @@ def test_the_wheel_carries_stubs_pages_and_the_licence(unpacked):
     ]
     assert (bundle / "web").is_dir()
     assert list(unpacked.glob("*.dist-info/licenses/LICENSE"))
-    assert [
-        path for path in unpacked.iterdir() if path.name not in ("ai_memory",) and path.suffix != ".dist-info"
-    ] == []
+    assert [path for path in unpacked.iterdir() if path.name != "ai_memory" and path.suffix != ".dist-info"] == []
 
 
 def test_the_program_of_the_wheel_plays_the_demo(unpacked):
