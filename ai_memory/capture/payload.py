@@ -182,7 +182,7 @@ def observe(
     payload = _flattened(payload)
     places = tuple(_places(payload))
     kind = Kind(stem)
-    cwd = cwd_of(payload) or cleaned(cwd)
+    cwd = scrub(cwd_of(payload) or cleaned(cwd))
     if kind in (Kind.PRE_TOOL_USE, Kind.POST_TOOL_USE):
         tool = ToolEvent(payload, places)
         if tool.is_ours(agent, payload):

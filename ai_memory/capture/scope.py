@@ -6,7 +6,8 @@ that exist. Nothing is created here: `New` says what a writer would have to crea
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from ai_memory.errors import ScopeUnresolvedError
@@ -24,6 +25,10 @@ from ai_memory.model.scope import (
 )
 
 _ROOTS = 16
+_LONGEST_NAME = 128
+#: Roots of disks and home directories on any system; the server's own home is in `Defaults`.
+_NO_PROJECT = re.compile(r"/|/root|/home/[^/]+|/Users/[^/]+|[A-Za-z]:/?|[A-Za-z]:/Users/[^/]+", re.IGNORECASE)
+_NO_NAMES = frozenset({"", ".", "..", GLOBAL_PROJECT})
 _SCRATCH = ("/tmp", "/var/tmp", "/private/tmp", "/private/var/folders", "/dev/shm")  # noqa: S108 - only compared
 
 
@@ -80,15 +85,21 @@ def resolve(
     if not routing.cwd and not routing.repo_root:
         return _named(defaults.project, here, Routing(), workspace or defaults.workspace, "default")
     root = routing.repo_root or routing.cwd
-    if root in ("/", defaults.home) or routing.project == GLOBAL_PROJECT or basename(root) == GLOBAL_PROJECT:
+    name = derived_name(routing)
+    if root == defaults.home or _NO_PROJECT.fullmatch(root) or name.casefold() in _NO_NAMES:
         raise ScopeUnresolvedError(
             f"nothing is recorded for {root}: a home directory, the root of the disk or a reserved name is no "
             "project; put an .ai-memory.toml with a project name there if it shall be one"
         )
     if not routing.identity and (inside := _containing(routing.cwd, here)):
         return Resolved(inside, "path")
-    name = routing.project or basename(routing.repo_root if routing.strategy == "repo-root" else root)
     return _by_name(name, here, routing, workspace or defaults.workspace)
+
+
+def derived_name(routing: Routing) -> str:
+    """Name a project that nobody named: after its repository's root or its directory, as that is written."""
+    name = basename(plain_path(routing.project)) or basename(routing.repo_root or routing.cwd)
+    return "".join(sign for sign in name if sign.isprintable())[:_LONGEST_NAME].strip()
 
 
 def _named(name: str, here: Sequence[Project], routing: Routing, workspace: str, by: str) -> Resolved | New:
@@ -176,7 +187,11 @@ def widened(project: Project, routing: Routing) -> Project | None:
     return Project(project.id, project.workspace_id, project.workspace, project.name, identity, roots)
 
 
-def routing_of(query: dict[str, str], body_cwd: str) -> Routing:
+#: The query parameters that say where a client is.
+ROUTING_KEYS = ("cwd", "workspace", "project", "project_src", "project_strategy", "identity", "repo_root")
+
+
+def routing_of(query: Mapping[str, str], body_cwd: str = "") -> Routing:
     """Read the routing parameters of a request; the body's directory beats the query's."""
     strategy = query.get("project_strategy", "").replace("_", "-")
     return Routing(

@@ -60,7 +60,11 @@ class Handoffs:
         if own and own.is_at_work:
             self.meter.count("at_work", self._stores.clock())
             return Start("", found)
-        if receiver.session and not (own and own.counts) and (taken := self._stores.state.taken_by(receiver.session)):
+        if (
+            receiver.session
+            and not (own and own.counts)
+            and (taken := self._stores.state.taken_by(receiver.session, project.id))
+        ):
             self.meter.count("repeated", self._stores.clock())
             return Start(rendered(taken[0]), found)
         # The newest are enough: an older one could only be chosen if none of these fits.
@@ -89,7 +93,12 @@ class Handoffs:
     def _session_projects(self, session: UUID | None) -> list[Project]:
         if session is None:
             return []
-        return [self._projects.get(part.project_id) for part in self._stores.index.sessions_of(session)]
+        parts = self._stores.index.sessions_of(session)
+        return [project for part in parts if (project := self._projects.known(part.project_id))]
+
+    def failed(self, error: Exception) -> None:
+        """Count a question that could not be answered, and keep its error for `status`."""
+        self.meter.failed(error, self._stores.clock())
 
     # By hand
 

@@ -15,7 +15,6 @@ from urllib.parse import unquote_plus
 from uuid import UUID
 
 from ai_memory.capture.payload import Skipped, cwd_of, observe, session_key, stem_of
-from ai_memory.capture.scope import routing_of
 from ai_memory.client.agents import Agent, agent_named
 from ai_memory.errors import AiMemoryError, BadRequestError, StorageError, TooLargeError
 from ai_memory.memory.meters import Meter
@@ -32,6 +31,10 @@ BATCH_ITEMS = 256
 KEY_DAYS = 30
 _REMEMBERED = 8192
 _FUTURE = timedelta(minutes=5)
+_LONGEST_SESSION_ID = 512
+#: What reading a payload of an unforeseen form can raise; a storage error is none of them.
+_MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
+_HEXADECIMAL = frozenset("0123456789abcdef")
 _KEY_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 SELF_TEST = "_ai_memory_self_test"
 
@@ -107,7 +110,7 @@ class Intake:
         for delivery in deliveries:
             try:
                 events = _events(delivery)
-                answers.append([self._take(query, payload, group) for query, payload in events])
+                answers.append([self._take_safely(query, payload, group) for query, payload in events])
             except AiMemoryError as error:
                 answers.append(error)
         try:
@@ -121,11 +124,23 @@ class Intake:
                     self.meter.count(outcome.what, self._stores.clock())
         return answers
 
+    def _take_safely(self, query: Mapping[str, str], payload: Any, group: _Group) -> Outcome:
+        """Take one event; one that cannot be read is refused alone, never with its neighbours."""
+        try:
+            if problem := _problem(query, payload):
+                return Outcome("dropped_invalid", by=problem)
+            return self._take(query, payload, group)
+        except _MALFORMED as error:
+            self.meter.failed(error, self._stores.clock())
+            return Outcome("dropped_invalid", by=f"the payload cannot be read ({type(error).__name__})")
+
     def _take(self, query: Mapping[str, str], payload: Mapping[str, Any], group: _Group) -> Outcome:
         now = self._stores.clock()
         if isinstance(nonce := payload.get(SELF_TEST), str) and nonce:
             self._remember_test(nonce, now)
             return Outcome("self_test")
+        if _capture_policy(payload) == "drop":
+            return Outcome("dropped_policy", by="the client's capture policy")
         agent = agent_named("cursor" if "cursor_version" in payload else query.get("agent", ""))
         event = query["event"]
         if not _is_known(event, agent, query):
@@ -137,7 +152,7 @@ class Intake:
             payload=payload,
             at=_time_of(payload, now),
             scrub=self._stores.scrubber.scrub,
-            key=_key_of(query),
+            key=self._key_of(query),
             cwd=cwd or query.get("cwd", ""),
             extension=query.get("extension", ""),
             source_event=query.get("source_event", ""),
@@ -165,18 +180,24 @@ class Intake:
         group: _Group,
     ) -> Outcome:
         native, session_id = identified
+        native = native.encode("utf-8", "replace").decode()
+        if len(native) > _LONGEST_SESSION_ID:
+            return Outcome("dropped_invalid", by=f"the session id is longer than {_LONGEST_SESSION_ID} characters")
+        works_in = self._session_projects(session_id, group)
         try:
-            resolved = self._projects.ensure(routing_of(dict(query), cwd), self._session_projects(session_id, group))
+            resolved = self._projects.ensure(self._projects.routing(query, cwd), works_in)
         except BadRequestError as error:
             return Outcome("dropped_scope", by=str(error))
         project = resolved.project
-        if observed.key and self._is_known(project.id, observed.key, group):
+        # A session that has moved may have stored the event where it was then.
+        if observed.key and any(self._is_known(home.id, observed.key, group) for home in {project, *works_in}):
             return Outcome("replayed", project.label, resolved.by)
         place = (project.id, session_id)
         session = group.sessions.get(place) or self._sessions.get(place) or self._stores.index.session(*place)
         if observed.kind is Kind.SESSION_END and (session is None or session.is_over):
             return Outcome("ignored_end", project.label, resolved.by)
         if session is None:
+            native = native if native == str(session_id) else self._stores.scrubber.scrub(native)
             session = begun(observed, project_id=project.id, session_id=session_id, native=native)
         group.sessions[place] = advanced(session, observed)
         group.observations.setdefault(place, []).append(observed)
@@ -193,7 +214,7 @@ class Intake:
         if homes is None:
             homes = tuple(part.project_id for part in self._stores.index.sessions_of(session_id))
             group.homes[session_id] = homes
-        return [self._projects.get(project_id) for project_id in homes]
+        return [project for home in homes if (project := self._projects.known(home))]
 
     def _is_known(self, project_id: UUID, key: str, group: _Group) -> bool:
         return (project_id, key) in group.keys or self._stores.index.knows_key(project_id, key)
@@ -206,10 +227,11 @@ class Intake:
             Entry(group.projects[place[0]], place[1], group.sessions[place].native, group.observations[place])
             for place in places
         ]
+        now = self._stores.clock()
         sizes = self._stores.rawlog.append(entries)
         try:
             self._stores.index.save(
-                Row(group.sessions[place], size, [(o.key, o.at) for o in group.observations[place]])
+                Row(group.sessions[place], size, [(o.key, now) for o in group.observations[place]])
                 for place, (_, size) in zip(places, sizes, strict=True)
             )
         except StorageError:
@@ -221,6 +243,13 @@ class Intake:
         for place in places:
             for observation in group.observations[place]:
                 self._on_change(group.sessions[place], observation.kind)
+
+    def _key_of(self, query: Mapping[str, str]) -> str:
+        key = query.get("ingest_key", "")
+        if len(key) > 64 or not _KEY_CHARACTERS.issuperset(key):
+            return ""
+        # A key is stored as it is; ours are hexadecimal, and somebody else's may be anything.
+        return key if _HEXADECIMAL.issuperset(key) or self._stores.scrubber.scrub(key) == key else ""
 
     def _remember(self, group: _Group) -> None:
         if len(self._sessions) + len(self._homes) > _REMEMBERED:
@@ -235,7 +264,7 @@ class Intake:
             del self.self_tests[next(iter(self.self_tests))]
 
 
-def _events(delivery: Delivery) -> list[tuple[Mapping[str, str], Mapping[str, Any]]]:
+def _events(delivery: Delivery) -> list[tuple[Mapping[str, str], Any]]:
     """Take a delivery apart into (query, payload) pairs.
 
     Raises:
@@ -247,16 +276,18 @@ def _events(delivery: Delivery) -> list[tuple[Mapping[str, str], Mapping[str, An
     except (ValueError, RecursionError) as error:
         raise BadRequestError(f"the body is not JSON: {error}") from None
     if delivery.query is not None:
-        return [_event(delivery.query, body, "the body")]
+        if not isinstance(body, dict):
+            raise BadRequestError("the body must be a JSON object, the agent's payload")
+        return [(delivery.query, body)]
     if not isinstance(body, list):
         raise BadRequestError('the body must be a JSON array of {"url": …, "body": …}')
     if len(body) > BATCH_ITEMS:
         raise TooLargeError(f"a batch holds at most {BATCH_ITEMS} items, this one has {len(body)}")
-    events = []
+    events: list[tuple[Mapping[str, str], Any]] = []
     for number, item in enumerate(body):
         if not isinstance(item, dict) or not isinstance(item.get("url"), str):
             raise BadRequestError(f'item {number} must be an object with a "url" and a "body"')
-        events.append(_event(query_of(item["url"]), item.get("body"), f"item {number}"))
+        events.append((query_of(item["url"]), item.get("body")))
     return events
 
 
@@ -269,14 +300,6 @@ def query_of(url: str) -> dict[str, str]:
     return {name: value for name, value in pairs if value}
 
 
-def _event(query: Mapping[str, str], payload: Any, place: str) -> tuple[Mapping[str, str], Mapping[str, Any]]:
-    if not query.get("event"):
-        raise BadRequestError(f"{place}: the query must name the event (event=session-start, …)")
-    if not isinstance(payload, dict):
-        raise BadRequestError(f"{place} must be a JSON object, the agent's payload")
-    return query, payload
-
-
 def _is_known(event: str, agent: Agent, query: Mapping[str, str]) -> bool:
     """Tell whether an event is one that its agent can send; an agent that we never met may send any."""
     if stem_of(event, agent) != "other" or query.get("extension"):
@@ -284,9 +307,16 @@ def _is_known(event: str, agent: Agent, query: Mapping[str, str]) -> bool:
     return bool(query.get("agent")) and not agent.events
 
 
-def _key_of(query: Mapping[str, str]) -> str:
-    key = query.get("ingest_key", "")
-    return key if len(key) <= 64 and _KEY_CHARACTERS.issuperset(key) else ""
+def _problem(query: Mapping[str, str], payload: Any) -> str:
+    """Say what makes an event none at all, "" when nothing does."""
+    if not query.get("event"):
+        return "the query must name the event (event=session-start, user-prompt, stop, …)"
+    return "" if isinstance(payload, dict) else "the payload must be a JSON object"
+
+
+def _capture_policy(payload: Mapping[str, Any]) -> object:
+    policy = payload.get("_ai_memory_capture")
+    return policy.get("disposition") if isinstance(policy, dict) else None
 
 
 def _time_of(payload: Mapping[str, Any], now: datetime) -> datetime:
@@ -295,9 +325,9 @@ def _time_of(payload: Mapping[str, Any], now: datetime) -> datetime:
     if isinstance(text, str):
         try:
             at = datetime.fromisoformat(text)
-        except ValueError:
+            at = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+        except (ValueError, OverflowError):
             return now
-        at = at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
         if datetime(1970, 1, 2, tzinfo=UTC) < at <= now + _FUTURE:
             return at
     return now

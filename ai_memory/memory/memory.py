@@ -51,7 +51,7 @@ class Memory:
             ) from error
         self.catch_up_meter = Meter()
         defaults = Defaults(settings["workspace"], settings["project"], plain_path(home_directory()))
-        self.projects = Projects(self.stores.wiki, defaults, clock)
+        self.projects = Projects(self.stores, defaults)
         self.sessions = Sessions(self.stores, self.projects, timedelta(seconds=settings["session_idle_secs"]))
         quiet = timedelta(seconds=settings["handoff_quiet_secs"])
         self.handoffs = Handoffs(self.stores, self.projects, self.sessions, quiet)
@@ -68,14 +68,19 @@ class Memory:
             self.stores.close()
             self._lock.release()
 
+    def forget_keys(self) -> None:
+        """Drop idempotency keys that are older than the wire promises to remember them."""
+        self.stores.index.forget_keys(self._clock() - timedelta(days=KEY_DAYS))
+
     def _catch_up(self) -> None:
         """Read what the raw log holds beyond the index's marks: after a crash a little, without an index all."""
         marks = self.stores.index.raw_marks()
         rebuilt = not marks
         for file in self.stores.rawlog.files():
-            if marks.get((file.project_id, file.session_id), 0) != file.size:
-                self._catch_up_with(file, marks.get((file.project_id, file.session_id), 0))
-        self.stores.index.forget_keys(self._clock() - timedelta(days=KEY_DAYS))
+            mark = marks.get((file.project_id, file.session_id), 0)
+            if mark != file.size:
+                self._catch_up_with(file, mark)
+        self.forget_keys()
         self.sessions.recover_marks(index_was_lost=rebuilt)
         for session in self.stores.index.unfinished():
             if session.is_over:
@@ -84,16 +89,18 @@ class Memory:
                 self.sessions.note_due(session, "")
 
     def _catch_up_with(self, file: RawFile, mark: int) -> None:
-        session = self.stores.index.session(file.project_id, file.session_id) if mark else None
-        native, observations, size = self.stores.rawlog.read(file.path, mark if session else 0)
-        forgotten = self._clock() - timedelta(days=KEY_DAYS)
+        rawlog = self.stores.rawlog
+        size = rawlog.mend(file.path)
+        session = self.stores.index.session(file.project_id, file.session_id) if 0 < mark <= size else None
+        observations = list(rawlog.observations(file.path, mark if session else 0))
+        native = "" if session else rawlog.native_id(file.path)
         for observation in observations:
             if session is None:
                 session = begun(observation, project_id=file.project_id, session_id=file.session_id, native=native)
             session = advanced(session, observation)
         if session:
-            keys = [(o.key, o.at) for o in observations if o.at > forgotten]
-            self.stores.index.save([Row(session, size, keys)])
+            # When an event came is not in the log; it was not after the file was last written to.
+            self.stores.index.save([Row(session, size, [(o.key, file.written) for o in observations])])
             self.catch_up_meter.count("observations", self._clock(), len(observations))
 
     # Status

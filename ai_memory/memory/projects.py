@@ -3,28 +3,29 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
-from datetime import datetime
+from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from ai_memory.capture.scope import Defaults, New, resolve, widened
-from ai_memory.errors import NotFoundError
+from ai_memory.capture.scope import ROUTING_KEYS, Defaults, New, resolve, routing_of, widened
+from ai_memory.errors import BadRequestError, NotFoundError
+from ai_memory.memory.stores import Stores
 from ai_memory.model.ids import new_id
 from ai_memory.model.scope import Project, Resolved, Routing
-from ai_memory.store.wiki import Wiki
 
 _REMEMBERED = 4096
+_LONGEST = 4096
 
 
 class Projects:
     """All projects of the wiki, in memory; the manifests are the truth."""
 
-    def __init__(self, wiki: Wiki, defaults: Defaults, clock: Callable[[], datetime]) -> None:
-        self._wiki = wiki
+    def __init__(self, stores: Stores, defaults: Defaults) -> None:
+        self._wiki = stores.wiki
+        self._clock = stores.clock
+        self._scrub = stores.scrubber.scrub
         self._defaults = defaults
-        self._clock = clock
         self._lock = threading.Lock()
-        self._by_id: dict[UUID, Project] = {project.id: project for project in wiki.projects()}
+        self._by_id: dict[UUID, Project] = {project.id: project for project in stores.wiki.projects()}
         self._found: dict[tuple[Routing, tuple[UUID, ...]], Resolved] = {}
 
     def all(self) -> list[Project]:
@@ -41,6 +42,22 @@ class Projects:
             return self._by_id[project_id]
         except KeyError:
             raise NotFoundError(f"there is no project with the id {project_id}") from None
+
+    def known(self, project_id: UUID) -> Project | None:
+        """Find a project by its id, None when its folder is gone."""
+        return self._by_id.get(project_id)
+
+    def routing(self, query: Mapping[str, str], cwd: str = "") -> Routing:
+        """Read what a client says of its place; what it says is scrubbed, because names and paths are stored.
+
+        Raises:
+            BadRequestError: a value is longer than any place is.
+        """
+        for name in ROUTING_KEYS:
+            if len(query.get(name, "")) > _LONGEST or len(cwd) > _LONGEST:
+                raise BadRequestError(f"{name} is longer than {_LONGEST} characters")
+        clean = {name: self._scrub(query[name]) for name in ROUTING_KEYS if query.get(name)}
+        return routing_of(clean, self._scrub(cwd))
 
     def named(self, workspace: str, project: str) -> Project:
         """Find a project by its names.

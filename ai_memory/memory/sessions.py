@@ -9,7 +9,9 @@ from __future__ import annotations
 import math
 import threading
 import time
+from dataclasses import replace
 from datetime import timedelta
+from itertools import islice
 from uuid import UUID
 
 from ai_memory.client.agents import agent_named
@@ -20,7 +22,7 @@ from ai_memory.errors import NotFoundError
 from ai_memory.memory.meters import Meter
 from ai_memory.memory.projects import Projects
 from ai_memory.memory.stores import Stores
-from ai_memory.model.event import Kind, Observation
+from ai_memory.model.event import Kind, Observation, Scrubbed
 from ai_memory.model.handoff import shortened
 from ai_memory.model.ids import new_id
 from ai_memory.model.page import front_matter
@@ -124,8 +126,14 @@ class Sessions:
                 return ""
             if (session.committed if label else session.compiled) == session.observations:
                 return ""
-            project = self._projects.get(project_id)
-            observations = self._observations(project, session)
+            try:
+                project = self._projects.get(project_id)
+                observations = self._observations(project, session)
+            except NotFoundError as error:
+                # Somebody removed its files. There is nothing left to write, now or at the next try.
+                self.failed(error)
+                self._stores.index.mark(session, compiled=session.observations, committed=session.observations)
+                return ""
             oid = self._write(project, session, observations, label)
             self.meter.count("committed" if label else "written", self._stores.clock())
             return oid
@@ -157,10 +165,13 @@ class Sessions:
     def _observations(self, project: Project, session: Session) -> list[Observation]:
         path = self._stores.rawlog.path(project.workspace_id, project.id, session.id)
         # The session's row is the snapshot; younger lines belong to the next checkpoint.
-        return self._stores.rawlog.read(path)[1][: session.observations]
+        lines = islice(self._stores.rawlog.observations(path), session.observations)
+        return [_slim(observation) for observation in lines]
 
     def _continued(self, session: Session) -> str:
-        sources = [h.from_session for h in self._stores.state.taken_by(session.id) if h.from_session]
+        sources = [
+            h.from_session for h in self._stores.state.taken_by(session.id, session.project_id) if h.from_session
+        ]
         return f"sessions/{sources[0]}.md" if sources else ""
 
     # Time
@@ -183,10 +194,6 @@ class Sessions:
                 self._stores.state.give_back(receiver)
         return closed
 
-    def finish(self, session: Session) -> str:
-        """Commit a session's page now, as if the agent had said that it was over."""
-        return self.checkpoint(session.project_id, session.id, label="session")
-
     # Start-up
 
     def _committed(self, project: Project, session: Session, path: str) -> int:
@@ -203,7 +210,9 @@ class Sessions:
         wiki, index = self._stores.wiki, self._stores.index
         dirty = wiki.git.dirty() if index_was_lost else wiki.unmarked.copy()
         for session in index.unfinished() if index_was_lost or dirty else []:
-            project = self._projects.get(session.project_id)
+            project = self._projects.known(session.project_id)
+            if project is None:
+                continue
             path = session_path(session)
             full = f"{project.workspace_id}/{project.id}/{path}"
             if full in dirty:
@@ -212,6 +221,12 @@ class Sessions:
             if index_was_lost:
                 compiled = _mark_in(wiki.read(project, path))
                 index.mark(session, compiled=compiled, committed=None if full in dirty else compiled)
+
+
+def _slim(observation: Observation) -> Observation:
+    """Drop what no page quotes: the output of calls that worked is most of a long session's memory."""
+    tool = observation.tool
+    return replace(observation, body=Scrubbed("")) if tool and tool.outcome != "error" else observation
 
 
 def _mark_in(text: str | None) -> int:

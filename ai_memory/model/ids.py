@@ -20,4 +20,5 @@ def session_uuid(raw: str) -> UUID:
     try:
         return UUID(raw)
     except ValueError:
-        return uuid5(NAMESPACE_OID, raw)
+        # Half a surrogate pair, which JSON can hold, has no bytes.
+        return uuid5(NAMESPACE_OID, raw.encode("utf-8", "replace").decode())

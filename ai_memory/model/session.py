@@ -85,8 +85,10 @@ def begun(observation: Observation, *, project_id: UUID, session_id: UUID, nativ
 def advanced(session: Session, observation: Observation) -> Session:
     """Give the session after one more observation."""
     kind = observation.kind
+    # Deliveries overtake each other: work from before the end of a turn does not begin another.
+    late = observation.at < session.last
     in_turn = session.in_turn
-    if kind in WORK:
+    if kind in WORK and not late:
         in_turn = True
     elif kind in (Kind.STOP, Kind.SESSION_END):
         in_turn = False
@@ -97,14 +99,13 @@ def advanced(session: Session, observation: Observation) -> Session:
     return replace(
         session,
         cwd=session.cwd or observation.cwd,
-        # A spooled event may be delivered after younger ones.
         started=min(session.started, observation.at),
         last=max(session.last, observation.at),
         observations=count,
         prompts=session.prompts + (kind is Kind.USER_PROMPT),
         tools=session.tools + (kind is Kind.POST_TOOL_USE),
         in_turn=in_turn,
-        ended=count if kind is Kind.SESSION_END else session.ended,
+        ended=count if kind is Kind.SESSION_END or (late and session.is_over) else session.ended,
         title=title,
         opening=(observation.note or "startup") if kind is Kind.SESSION_START else "",
     )

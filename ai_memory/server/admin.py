@@ -10,7 +10,7 @@ from uuid import UUID
 
 from aiohttp import web
 
-from ai_memory.capture.scope import New, routing_of
+from ai_memory.capture.scope import New
 from ai_memory.errors import BadRequestError, NotFoundError
 from ai_memory.memory.memory import Memory
 from ai_memory.model.handoff import stamp
@@ -40,7 +40,7 @@ async def projects(request: web.Request) -> web.Response:
 
 async def where(request: web.Request) -> web.Response:
     """GET /admin/where: the project that these routing parameters lead to; nothing is created."""
-    found = request.app[MEMORY].projects.look_up(routing_of(dict(request.query), ""))
+    found = request.app[MEMORY].projects.look_up(request.app[MEMORY].projects.routing(request.query))
     if isinstance(found, New):
         answer = {
             "workspace": found.workspace,
@@ -112,7 +112,7 @@ async def handoffs(request: web.Request) -> web.Response:
 async def handoff_begin(request: web.Request) -> web.Response:
     """POST /admin/handoffs/begin: leave a handoff; the project is created when it is new."""
     memory, body = request.app[MEMORY], await _body(request)
-    resolved = await asyncio.to_thread(memory.projects.ensure, routing_of(_texts(body.get("routing", {})), ""))
+    resolved = await asyncio.to_thread(memory.projects.ensure, memory.projects.routing(_texts(body.get("routing", {}))))
     handoff = await asyncio.to_thread(
         lambda: memory.handoffs.begin(
             resolved.project,
@@ -157,7 +157,7 @@ def _project(memory: Memory, query: Mapping[str, str]) -> Project:
 
 
 def _existing(memory: Memory, body: Mapping[str, Any]) -> Project:
-    found = memory.projects.look_up(routing_of(_texts(body.get("routing", {})), ""))
+    found = memory.projects.look_up(memory.projects.routing(_texts(body.get("routing", {}))))
     if isinstance(found, New):
         raise NotFoundError(f"there is no project {found.workspace}/{found.name} yet: nothing was recorded for it")
     return found.project
@@ -166,7 +166,7 @@ def _existing(memory: Memory, body: Mapping[str, Any]) -> Project:
 async def _body(request: web.Request) -> dict[str, Any]:
     try:
         body = json.loads(await request.read())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadRequestError(f"the body is not JSON: {error}") from None
     if not isinstance(body, dict):
         raise BadRequestError("the body must be a JSON object")
@@ -177,14 +177,19 @@ def _text(body: Mapping[str, Any], key: str) -> str:
     value = body.get(key) or ""
     if not isinstance(value, str):
         raise BadRequestError(f"{key} must be a text")
-    return value
+    return _whole(value)
 
 
 def _list(body: Mapping[str, Any], key: str) -> list[str]:
     value = body.get(key) or []
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise BadRequestError(f"{key} must be a list of texts")
-    return value
+    return [_whole(item) for item in value]
+
+
+def _whole(text: str) -> str:
+    """Replace halves of surrogate pairs, which JSON can hold and no database takes."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def _texts(value: object) -> dict[str, str]:
@@ -201,7 +206,7 @@ def _uuid(text: str) -> UUID:
 
 
 def _limit(text: str, most: int) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= most:
+    if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= most:
         raise BadRequestError(f"limit must be a number from 1 to {most}")
     return int(text)
 

@@ -8,6 +8,7 @@ import binascii
 import hmac
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -30,7 +31,7 @@ def create_app(memory: Memory, *, bind: str) -> web.Application:
         memory: what it serves; the caller closes it.
         bind: the address it will listen on, for `status`.
     """
-    app = web.Application(middlewares=[_errors, _host, _token], client_max_size=BODY_LIMIT)
+    app = web.Application(middlewares=[_errors, _host, _site, _token], client_max_size=BODY_LIMIT)
     app[MEMORY] = memory
     app[BIND] = bind
     app[WORKER] = Worker(memory)
@@ -72,6 +73,9 @@ async def _errors(request: web.Request, handler: Next) -> web.StreamResponse:
 def _refusal(request: web.Request, status: int, message: str) -> web.Response:
     if request.path.startswith("/admin/"):
         return web.json_response({"error": message}, status=status)
+    if request.path == "/hook/batch" and status in (413, 429):
+        # The wire's form: what was taken of the batch, so that older clients keep the rest.
+        return web.json_response({"accepted": 0, "error": message}, status=status)
     return web.Response(text=message + "\n", status=status)
 
 
@@ -84,6 +88,16 @@ async def _host(request: web.Request, handler: Next) -> web.StreamResponse:
     bare = host.lower().rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host.lower()
     if host.lower() not in allowed and bare.strip("[]") not in allowed:
         return web.Response(text="forbidden host\n", status=403)
+    return await handler(request)
+
+
+@web.middleware
+async def _site(request: web.Request, handler: Next) -> web.StreamResponse:
+    """Refuse what a page of another site makes a browser send: on this machine a browser needs no token either."""
+    origin = request.headers.get("Origin", "")
+    foreign = origin and (urlsplit(origin).netloc.lower() != request.headers["Host"].lower())
+    if foreign or request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+        return web.Response(text="cross-site requests are refused\n", status=403)
     return await handler(request)
 
 
@@ -108,4 +122,4 @@ def _carries(request: web.Request, token: str) -> bool:
             return False
     elif scheme.lower() != "bearer":
         return False
-    return hmac.compare_digest(offered.encode(), token.encode())
+    return hmac.compare_digest(offered.encode(errors="surrogateescape"), token.encode())

@@ -119,6 +119,7 @@ class Worker:
             if self._since_tidy >= _TIDY_COMMITS:
                 self._since_tidy = 0
                 self._memory.stores.wiki.git.tidy()
+                self._memory.forget_keys()
         except Exception as error:  # noqa: BLE001 - the loop's one place: whatever failed is counted, shown and tried again
             sessions.failed(error)
             _log.exception("pages could not be brought up to date")

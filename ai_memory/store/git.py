@@ -42,6 +42,10 @@ class Git:
             ):
                 self._run("config", key, value)
         (root / ".git").chmod(0o700)
+        # Git leaves its lock behind when it is killed, and refuses every commit from then on. Whoever opens the
+        # repository holds the data directory's own lock, so nobody of ours is at work here.
+        for name in ("index.lock", "HEAD.lock", "packed-refs.lock", "config.lock", "refs/heads/main.lock"):
+            (root / ".git" / name).unlink(missing_ok=True)
 
     def commit(self, paths: Sequence[str], message: str, *, author: tuple[str, str] = COMMITTER, at: str = "") -> str:
         """Commit the present content of these paths and nothing else.

@@ -13,26 +13,29 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from uuid import UUID
 
-from ai_memory.errors import StorageError
+from ai_memory.errors import NotFoundError, StorageError
 from ai_memory.model.event import Kind, Observation, Scrubbed, ToolCall
 from ai_memory.model.scope import Project
 from ai_memory.store.files import private_folder, sync_folder
 
 _SYNCERS = 8
+#: Files that a group holds open at a time: a process may often have no more than 1,024.
+_OPEN_FILES = 128
 
 
 @dataclass(frozen=True, slots=True)
 class RawFile:
-    """Where one session's raw log is: its ids, its path and its size in bytes."""
+    """Where one session's raw log is: its ids, its path, its size in bytes, and when it was last written to."""
 
     workspace_id: UUID
     project_id: UUID
     session_id: UUID
     path: Path
     size: int
+    written: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,18 +65,27 @@ class RawLog:
         Raises:
             StorageError: nothing of it was kept: each file has its former length again.
         """
-        done: list[tuple[int, int, int]] = []
+        sizes: list[tuple[int, int]] = []
+        try:
+            for first in range(0, len(entries), _OPEN_FILES):
+                self._append_some(entries[first : first + _OPEN_FILES], sizes)
+        except OSError as error:
+            for entry, (before, _) in zip(entries, sizes, strict=False):
+                self.cut(entry, before)
+            raise StorageError(f"the raw log could not be written: {error.strerror} ({self._root})") from error
+        return sizes
+
+    def _append_some(self, entries: Sequence[Entry], sizes: list[tuple[int, int]]) -> None:
+        """Append to as many files as may be open at once; adds to `sizes` what is written, also when it fails."""
+        opened: list[int] = []
         try:
             for entry in entries:
-                done.append(self._append_one(entry))  # noqa: PERF401 - what was opened before a failure must be known
-            self._sync([descriptor for descriptor, _, _ in done])
-            return [(before, after) for _, before, after in done]
-        except OSError as error:
-            for descriptor, before, _ in done:
-                os.ftruncate(descriptor, before)
-            raise StorageError(f"the raw log could not be written: {error.strerror} ({self._root})") from error
+                descriptor, before, after = self._append_one(entry)
+                opened.append(descriptor)
+                sizes.append((before, after))
+            self._sync(opened)
         finally:
-            for descriptor, _, _ in done:
+            for descriptor in opened:
                 os.close(descriptor)
 
     def _sync(self, descriptors: Sequence[int]) -> None:
@@ -112,43 +124,97 @@ class RawLog:
         os.truncate(self.path(entry.project.workspace_id, entry.project.id, entry.session_id), size)
 
     def files(self) -> Iterator[RawFile]:
-        """List every session's file (unknown files are passed over)."""
+        """List every session's file; what is not named after ids is none of ours and passed over."""
         for workspace in _folders(self._root):
             for project in _folders(workspace):
                 with os.scandir(project) as children:
                     for child in children:
                         stem, _, suffix = child.name.rpartition(".")
-                        if suffix == "jsonl" and child.is_file(follow_symlinks=False):
+                        if suffix == "jsonl" and _is_id(stem) and child.is_file(follow_symlinks=False):
+                            about = child.stat(follow_symlinks=False)
                             yield RawFile(
                                 UUID(workspace.name),
                                 UUID(project.name),
                                 UUID(stem),
                                 Path(child.path),
-                                child.stat(follow_symlinks=False).st_size,
+                                about.st_size,
+                                datetime.fromtimestamp(about.st_mtime, UTC),
                             )
 
-    def read(self, path: Path, start: int = 0) -> tuple[str, list[Observation], int]:
-        """Read a session's file from byte `start` on, cutting off a torn last line.
+    def mend(self, path: Path) -> int:
+        """Cut off a last line without an end, which was never acknowledged; gives the file's size then.
 
-        Returns:
-            the agent's own session id ("" when `start` is not 0), the observations, and the byte after
-            the last whole line.
+        Only for a log that nobody appends to: between two parts of a write every line looks torn.
         """
+        with path.open("r+b") as file:
+            size = file.seek(0, os.SEEK_END)
+            while size and not _ends_line(file, size):
+                size = _last_line_start(file, size)
+            file.truncate(size)
+        return size
+
+    def native_id(self, path: Path) -> str:
+        """Read the agent's own session id from a file's first line, "" when it cannot be read."""
         with path.open("rb") as file:
+            row = _row(file.readline())
+        return str(row.get("native", "")) if row else ""
+
+    def observations(self, path: Path, start: int = 0) -> Iterator[Observation]:
+        """Read a session's whole lines from byte `start` on; a line that is damaged is passed over.
+
+        Raises:
+            NotFoundError: there is no such file.
+        """
+        try:
+            file = path.open("rb")
+        except FileNotFoundError:
+            raise NotFoundError(f"the raw log has no file {path}") from None
+        with file:
             file.seek(start)
-            data = file.read()
-        whole = data.rfind(b"\n") + 1
-        if whole < len(data):
-            os.truncate(path, start + whole)
-        rows = [json.loads(line) for line in data[:whole].split(b"\n") if line]
-        native = str(rows[0].get("native", "")) if rows and not start else ""
-        return native, [observation_of(row) for row in rows if "kind" in row], start + whole
+            for line in file:
+                row = _row(line)
+                if row and "kind" in row:
+                    yield observation_of(row)
 
 
 def _folders(path: Path) -> Iterator[Path]:
     for child in sorted(path.iterdir()):
-        if child.is_dir() and not child.is_symlink():
+        if _is_id(child.name) and child.is_dir() and not child.is_symlink():
             yield child
+
+
+def _is_id(name: str) -> bool:
+    try:
+        return str(UUID(name)) == name
+    except ValueError:
+        return False
+
+
+def _row(line: bytes) -> dict[str, Any] | None:
+    if not line.endswith(b"\n"):
+        return None
+    try:
+        row = json.loads(line)
+    except ValueError:
+        return None
+    return row if isinstance(row, dict) else None
+
+
+def _ends_line(file: BinaryIO, size: int) -> bool:
+    file.seek(size - 1)
+    return file.read(1) == b"\n"
+
+
+def _last_line_start(file: BinaryIO, size: int) -> int:
+    """Find where the line begins that ends at `size`."""
+    while size:
+        start = max(0, size - 65_536)
+        file.seek(start)
+        found = file.read(size - start).rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        size = start
+    return 0
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

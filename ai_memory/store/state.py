@@ -142,9 +142,10 @@ class State:
         rows = self._read("id = ?", (str(handoff_id),))
         return rows[0] if rows else None
 
-    def taken_by(self, session: UUID) -> list[Handoff]:
-        """List what a session has taken, newest first."""
-        return self._read("accepted_by_session = ? ORDER BY accepted_at DESC", (str(session),))
+    def taken_by(self, session: UUID, project_id: UUID) -> list[Handoff]:
+        """List what a session has taken in a project, newest first."""
+        where = "accepted_by_session = ? AND project = ? ORDER BY accepted_at DESC"
+        return self._read(where, (str(session), str(project_id)))
 
     def receivers(self, before: datetime) -> set[UUID]:
         """List the sessions that took a handoff before a time, and hold it."""

@@ -69,7 +69,9 @@ def test_the_name_of_a_plain_directory_is_kept_as_it_is_and_compared_without_cas
     assert found(Routing("/srv/SHOP")) == Resolved(SHOP, "name")
 
 
-@pytest.mark.parametrize("cwd", ["/", "/home/dev", "/x/_global"])
+@pytest.mark.parametrize(
+    "cwd", ["/", "/home/dev", "/x/_Global", "/root", "/home/ana", "/Users/ana", "C:/", "C:/Users/Ana", "/srv/.."]
+)
 def test_nothing_is_ever_recorded_for_a_home_directory_the_root_or_the_reserved_name(cwd):
     with pytest.raises(ScopeUnresolvedError, match="nothing is recorded"):
         found(Routing(cwd))

@@ -177,3 +177,83 @@ def test_a_session_that_moves_to_another_repository_has_a_page_in_each(world, id
         part.project_id for part in world.memory.stores.index.sessions_of(world.memory.stores.index.recent()[0].id)
     }
     assert len(project_ids) == 1
+
+
+def test_work_that_arrives_after_the_end_of_its_turn_begins_no_other(world, ids):
+    world.works(ids[0])
+    world.says(ids[0], "session-end")
+    world.says(ids[0], "post-tool-use", tool_name="Bash", occurred_at="2026-11-20T10:00:03Z")
+    assert world.memory.stores.index.recent()[0].is_over
+    assert "Rounded per invoice." in world.starts(ids[1])
+
+
+def test_a_session_gets_the_handoff_of_the_project_that_it_asks_in(world, ids):
+    world.works(ids[0], answer="shop's own")
+    world.works(ids[1], answer="beta's own", cwd="/srv/beta")
+    assert "shop's own" in world.starts(ids[2])
+    assert "beta's own" in world.starts(ids[2], cwd="/srv/beta")
+
+
+def test_an_event_that_was_stored_where_the_session_was_then_is_known_where_it_is_now(world, ids):
+    import json
+
+    from ai_memory.memory.intake import Delivery
+
+    def send(key, cwd, root=""):
+        query = {"event": "stop", "agent": "codex", "cwd": cwd, "ingest_key": key, "repo_root": root}
+        ((outcome,),) = world.memory.intake.record([Delivery(query, json.dumps({"session_id": ids[0]}).encode())])
+        return outcome.what
+
+    assert [send("a", "/w/m1", "/w/m1"), send("b", "/w/m2", "/w/m2"), send("c", "/opt/x")] == ["stored"] * 3
+    assert [send("d", "/w/m1", "/w/m1"), send("c", "/opt/x")] == ["stored", "replayed"]
+
+
+def test_keys_are_remembered_from_when_an_event_came_not_from_when_it_happened(world, ids):
+    import json
+
+    from ai_memory.memory.intake import Delivery
+
+    body = json.dumps({"session_id": ids[0], "prompt": "x", "occurred_at": "2026-09-01T00:00:00Z"}).encode()
+    delivery = Delivery({"event": "user-prompt", "agent": "codex", "cwd": "/srv/shop", "ingest_key": "k1"}, body)
+    world.memory.intake.record([delivery])
+    world.close()
+    world.open()
+    assert world.memory.intake.record([delivery])[0][0].what == "replayed"
+
+
+@pytest.mark.parametrize("gone", ["raw file", "project folder"])
+def test_files_that_somebody_removed_stop_nobody_else(world, ids, gone):
+    world.works(ids[0], cwd="/srv/other")
+    world.works(ids[1])
+    (first,) = [project for project in world.memory.projects.all() if project.name == "other"]
+    if gone == "raw file":
+        (world.data / "raw" / str(first.workspace_id) / str(first.id) / f"{ids[0]}.jsonl").unlink()
+    else:
+        shutil.rmtree(world.memory.stores.wiki.folder(first))
+        world.crash()
+        world.open()
+    world.memory.sessions.settle()
+    world.passes(hours=1)
+    world.memory.sessions.close_idle()
+    assert "Rounded per invoice." in world.starts(ids[2])
+    assert world.starts(ids[3], cwd="/srv/other") == ""
+    world.works(ids[0], cwd="/srv/other")
+
+
+@pytest.mark.parametrize("field", ["session_id", "cwd", "repo_root", "project", "workspace", "ingest_key", "identity"])
+def test_a_secret_in_a_field_that_names_something_reaches_no_file(world, field):
+    import json
+
+    from ai_memory.memory.intake import Delivery
+
+    secret = "ghp_" + "CLHysUnTiAg79Bi3itn5Dx2vkLQJtftdhTwK"
+    query = {"event": "user-prompt", "agent": "codex", "cwd": "/srv/shop", "ingest_key": "k1"}
+    body = {"session_id": "s1", "prompt": "hello"}
+    if field == "session_id":
+        body["session_id"] = secret
+    else:
+        query[field] = f"/srv/{secret}" if field in ("cwd", "repo_root") else secret
+    world.memory.intake.record([Delivery(query, json.dumps(body).encode())])
+    world.memory.sessions.settle()
+    stored = b"".join(file.read_bytes() for file in world.data.rglob("*") if file.is_file())
+    assert secret[4:20].encode() not in stored

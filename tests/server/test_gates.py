@@ -74,3 +74,31 @@ async def test_admin_errors_have_one_shape(server, path, status, error):
     said = await answer.json()
     assert list(said) == ["error"]
     assert said["error"].startswith(error)
+
+
+CROSS = [
+    {"Origin": "https://evil.example", "Content-Type": "text/plain"},
+    {"Origin": "null"},
+    {"Origin": "http://127.0.0.1:1"},
+    {"Sec-Fetch-Site": "cross-site"},
+    {"Sec-Fetch-Site": "same-site"},
+]
+
+
+@pytest.mark.parametrize("headers", CROSS)
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/admin/handoffs/begin"), ("POST", "/hook?event=stop"), ("GET", "/handoff")]
+)
+async def test_a_page_of_another_site_can_make_a_browser_do_nothing_here(server, method, path, headers):
+    answer = await server.request(method, path, data=b"{}" if method == "POST" else None, headers=headers)
+    assert (answer.status, await answer.text()) == (403, "cross-site requests are refused\n")
+
+
+async def test_the_servers_own_pages_are_answered(server):
+    own = {"Origin": f"http://127.0.0.1:{server.port}", "Sec-Fetch-Site": "same-origin"}
+    assert (await server.get("/admin/status", headers=own)).status == 200
+
+
+async def test_a_token_of_strange_bytes_is_a_wrong_token(guarded):
+    answer = await guarded.get("/admin/status", headers={"Authorization": "Bearer \xff\xfe"})
+    assert answer.status == 401

@@ -118,6 +118,18 @@ WRONG = {
     "a home directory": ("/hook?event=stop&agent=codex&cwd=/", {"session_id": "s"}, 422, "nothing is recorded for /"),
     "a batch that is no list": ("/hook/batch", {"url": "x"}, 400, "the body must be a JSON array"),
     "a batch item without a url": ("/hook/batch", [{"body": {}}], 400, "item 0 must be an object"),
+    "a session id without end": (
+        "/hook?event=stop&agent=codex&cwd=/w/a",
+        {"session_id": "s" * 513},
+        400,
+        "longer than 512",
+    ),
+    "a path without end": (
+        "/hook?event=stop&agent=codex",
+        {"session_id": "s", "cwd": "/" + "x" * 5000},
+        422,
+        "longer than 4096",
+    ),
     "a batch of 257": ("/hook/batch", [{"url": "/hook?event=stop", "body": {}}] * 257, 413, "at most 256 items"),
     "11 MiB": ("/hook?event=stop&agent=codex&cwd=/w/a", b" " * (11 * 1024 * 1024), 413, "larger than 10 MiB"),
 }
@@ -175,3 +187,61 @@ async def test_the_status_tells_what_happened_to_events(server, agent):
         "replayed": 1,
         "dropped_subagent": 1,
     }
+
+
+BAD = {
+    "half a surrogate pair": {"session_id": "a\ud800", "prompt": "x\udfff"},
+    "a time before time": {"session_id": "s", "occurred_at": "0001-01-01T00:00:00+14:00"},
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+async def test_odd_text_is_stored_like_any_other(case, server, raw_lines):
+    answer = await server.post("/hook?event=user-prompt&agent=codex&cwd=/w/a", json={"prompt": "x", **BAD[case]})
+    assert (answer.status, len(raw_lines())) == (202, 1)
+
+
+async def test_an_event_that_cannot_be_read_is_refused_alone(server, raw_lines):
+    deep = "leaf"
+    for _ in range(900):
+        deep = [deep]
+    items = [
+        {
+            "url": f"/hook?event=user-prompt&agent=somebody&cwd=/w/a&ingest_key={n}",
+            "body": {"session_id": "s", "prompt": body},
+        }
+        for n, body in enumerate(["one", deep, "three"])
+    ]
+    answer = await server.post("/hook/batch", json=items)
+    assert [result["outcome"] for result in (await answer.json())["results"]] == ["stored", "dropped_invalid", "stored"]
+    assert [row["body"] for row in raw_lines()] == ["one", "three"]
+    ingest = (await (await server.get("/admin/status")).json())["ingest"]
+    assert (ingest["failed"], ingest["last_error"].startswith("RecursionError")) == (1, True)
+
+
+async def test_what_the_clients_policy_drops_is_not_stored(server, agent, raw_lines):
+    answer = await agent(server).says("post-tool-use", tool_name="Read", _ai_memory_capture={"disposition": "drop"})
+    assert (answer.status, await answer.text(), raw_lines()) == (202, "capture policy dropped", [])
+
+
+async def test_a_checkpoint_never_touches_a_log_that_is_being_written(server, agent, raw_lines):
+    sender = agent(server)
+
+    async def batch(number):
+        items = [
+            {
+                "url": f"/hook?event={'stop' if n == 39 else 'user-prompt'}&agent=codex&cwd=/w/a&ingest_key={number:04x}{n:04x}",
+                "body": {"session_id": sender.id, "prompt": "p" * 60_000},
+            }
+            for n in range(40)
+        ]
+        body = io.BytesIO(json.dumps(items).encode())
+        return (await (await server.post("/hook/batch", data=body)).json())["accepted"]
+
+    accepted = await asyncio.gather(*(batch(number) for number in range(9)))
+    assert sum(accepted) == len(raw_lines()) == 360
+
+
+async def test_a_batch_that_is_refused_says_that_nothing_of_it_was_taken(server):
+    answer = await server.post("/hook/batch", json=[{"url": "/hook?event=stop", "body": {}}] * 257)
+    assert (answer.status, (await answer.json())["accepted"]) == (413, 0)

@@ -43,7 +43,7 @@ def test_what_was_appended_is_read_back_with_the_agents_own_session_id(tmp_path)
     ((_, size),) = log.append([entry(second)])
     (file,) = log.files()
     assert (file.project_id, file.session_id, file.size) == (PROJECT.id, SESSION, size)
-    assert log.read(file.path) == ("ses_42", [first, second], size)
+    assert (log.native_id(file.path), list(log.observations(file.path))) == ("ses_42", [first, second])
 
 
 def test_only_what_is_new_is_read_from_a_mark(tmp_path):
@@ -51,17 +51,45 @@ def test_only_what_is_new_is_read_from_a_mark(tmp_path):
     ((_, mark),) = log.append([entry(said("one"))])
     log.append([entry(said("two"))])
     (file,) = log.files()
-    assert log.read(file.path, mark)[1] == [said("two")]
+    assert list(log.observations(file.path, mark)) == [said("two")]
 
 
-def test_a_torn_last_line_is_cut_off(tmp_path):
+def test_a_torn_last_line_is_passed_over_and_cut_off_by_mending_alone(tmp_path):
     log = RawLog(tmp_path / "raw")
     ((_, size),) = log.append([entry(said("one"))])
     (file,) = log.files()
     with file.path.open("ab") as raw:
-        raw.write(b'{"at":"2026-11-20T10:00:00+00:00","kind":"user-pro')
-    assert log.read(file.path) == ("ses_42", [said("one")], size)
-    assert file.path.stat().st_size == size
+        raw.write(b'{"at":"2026-11-20T10:00:00+00:00","kind":"user-pro' + b"x" * 200_000)
+    torn = file.path.stat().st_size
+    assert list(log.observations(file.path)) == [said("one")]
+    assert file.path.stat().st_size == torn
+    assert log.mend(file.path) == size == file.path.stat().st_size
+
+
+def test_a_damaged_line_and_strange_files_cost_nothing_but_themselves(tmp_path):
+    log = RawLog(tmp_path / "raw")
+    log.append([entry(said("one"))])
+    (file,) = log.files()
+    with file.path.open("ab") as raw:
+        raw.write(b"\0" * 64 + b"\n[1]\n")
+    log.append([entry(said("two"))])
+    (file.path.parent / "notes (copy).jsonl").write_text("x")
+    (tmp_path / "raw" / "lost+found").mkdir()
+    assert list(log.observations(file.path)) == [said("one"), said("two")]
+    assert [found.path for found in log.files()] == [file.path]
+
+
+def test_more_sessions_than_files_may_be_open_are_written_in_one_group(tmp_path):
+    import resource
+
+    log = RawLog(tmp_path / "raw")
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        log.append([entry(said("one"), session=uuid4()) for _ in range(600)])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert len(list(log.files())) == 600
 
 
 def test_files_are_private(tmp_path):

@@ -95,6 +95,14 @@ def test_a_crash_after_the_commit_keeps_its_line(wiki, tmp_path, monkeypatch):
     assert opened(tmp_path).read(PROJECT, "log-2026-11.md") == "a\n"
 
 
+def test_the_lock_of_a_git_that_was_killed_does_not_stop_the_next_server(wiki, tmp_path):
+    wiki.commit(PROJECT, page("1\n"), "one")
+    for name in ("index.lock", "refs/heads/main.lock"):
+        (wiki.root / ".git" / name).touch()
+    again = opened(tmp_path)
+    assert again.commit(PROJECT, page("2\n"), "two")
+
+
 def test_a_commit_that_git_refuses_takes_the_ledger_back(wiki):
     wiki.commit(PROJECT, page("1\n"), "one", appends=[Append("log-2026-11.md", Scrubbed("a\n"))])
     (wiki.root / ".git" / "index.lock").touch()
