@@ -49,7 +49,6 @@ _WRITERS = frozenset(
     )
 )
 _NAME_KEYS = ("tool_name", "tool", "toolName", "name")
-_CALL_ID_KEYS = ("tool_use_id", "call_id", "callID", "callId", "tool_call_id", "toolCallId")
 _INPUT_KEYS = ("tool_input", "toolInput", "tool_args", "args", "arguments", "parameters", "params", "input")
 _RESPONSE_KEYS = (
     "tool_response",
@@ -63,7 +62,6 @@ _RESPONSE_KEYS = (
 )
 _COMMAND_KEYS = ("command", "cmd", "script", "commandLine", "command_line")
 _FILE_KEYS = ("file_path", "filePath", "notebook_path", "absolute_path", "target_file")
-_UNSAFE_ID = re.compile(r"[^A-Za-z0-9._:-]+")
 _PATCH_FILE = re.compile(r"^\*\*\* (?:(?P<act>Update|Add|Delete) File|Move to): (?P<path>.+?)\s*$", re.MULTILINE)
 _EXIT_CODE = re.compile(r"^\s*(?:Exit Code|Exit code|exit code|exit status): (?P<code>-?\d+)\s*$", re.MULTILINE)
 _SIGNAL = re.compile(r"^Signal: \S+", re.MULTILINE)
@@ -78,7 +76,6 @@ class ToolEvent:
 
     Attributes:
         name: the tool's name as the agent spells it, "" when the payload names none.
-        call_id: the agent's id of the call, as it came.
         given: the arguments; text alone becomes `{"command": text}`.
         response: the result, None when there is none.
         error: the payload's own account of a failure, "" when there is none.
@@ -94,7 +91,6 @@ class ToolEvent:
         step = payload.get("stepIdx")
         named = _first(everywhere, _NAME_KEYS, str) or ("" if step is None else f"step {step}")
         self.name = cleaned(named)
-        self.call_id = _first(everywhere, _CALL_ID_KEYS, str) or ""
         given = _first(everywhere, _INPUT_KEYS, (dict, str, list))
         self.given: Mapping[str, Any] = given if isinstance(given, dict) else {"command": given} if given else {}
         self.response = _first((*places, extra), _RESPONSE_KEYS, (dict, str, list, int, float, bool))
@@ -161,7 +157,6 @@ class ToolEvent:
         return ToolCall(
             name=cut(scrub(self.name), 128),
             outcome=outcome,
-            call_id=_UNSAFE_ID.sub("", scrub(self.call_id))[:128],
             command=cut(scrub(cleaned(self.command)), COMMAND_LIMIT),
             files=tuple(cut(scrub(path), _FILE_LIMIT) for path in self.paths()[:_FILES]),
             writes=self.writes,

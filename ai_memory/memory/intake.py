@@ -190,7 +190,9 @@ class Intake:
             return Outcome("dropped_scope", by=str(error))
         project = resolved.project
         # A session that has moved may have stored the event where it was then.
-        if observed.key and any(self._is_known(home.id, observed.key, group) for home in {project, *works_in}):
+        if observed.key and any(
+            self._is_known(home, observed.key, group) for home in {project.id, *(other.id for other in works_in)}
+        ):
             return Outcome("replayed", project.label, resolved.by)
         place = (project.id, session_id)
         session = group.sessions.get(place) or self._sessions.get(place) or self._stores.index.session(*place)

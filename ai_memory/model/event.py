@@ -56,7 +56,6 @@ class ToolCall:
     Attributes:
         name: the tool's name as the agent spells it.
         outcome: "success", "error" or "unknown".
-        call_id: the agent's id of the call, or "".
         command: the shell command, scrubbed and capped; "" for other tools.
         files: paths that the call wrote or read, as the agent gave them, scrubbed.
         writes: whether `files` were changed rather than looked at.
@@ -64,7 +63,6 @@ class ToolCall:
 
     name: str
     outcome: str = "unknown"
-    call_id: str = ""
     command: Scrubbed = Scrubbed("")
     files: tuple[Scrubbed, ...] = ()
     writes: bool = False

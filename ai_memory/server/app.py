@@ -15,7 +15,7 @@ from aiohttp import web
 from ai_memory.errors import AiMemoryError
 from ai_memory.memory.memory import Memory
 from ai_memory.server import admin, handoff, health, hooks
-from ai_memory.server.keys import BIND, MEMORY, QUEUE, WORKER
+from ai_memory.server.keys import BIND, HOSTS, MEMORY, QUEUE, WORKER
 from ai_memory.server.worker import IntakeQueue, Worker
 
 _log = logging.getLogger(__name__)
@@ -34,6 +34,7 @@ def create_app(memory: Memory, *, bind: str) -> web.Application:
     app = web.Application(middlewares=[_errors, _host, _site, _token], client_max_size=BODY_LIMIT)
     app[MEMORY] = memory
     app[BIND] = bind
+    app[HOSTS] = frozenset(entry.lower().strip("[]") for entry in memory.settings["allowed_hosts"])
     app[WORKER] = Worker(memory)
     app[QUEUE] = IntakeQueue(memory, app[WORKER], memory.settings["hook_queue"])
     for door in (health, hooks, handoff, admin):
@@ -84,7 +85,7 @@ async def _host(request: web.Request, handler: Next) -> web.StreamResponse:
     host = request.headers.get("Host", "")
     if not host:
         return web.Response(text="missing Host header\n", status=400)
-    allowed = {entry.lower().strip("[]") for entry in request.app[MEMORY].settings["allowed_hosts"]}
+    allowed = request.app[HOSTS]
     bare = host.lower().rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host.lower()
     if host.lower() not in allowed and bare.strip("[]") not in allowed:
         return web.Response(text="forbidden host\n", status=403)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from urllib.parse import quote
 
 from aiohttp import web
 
 from ai_memory.errors import BadRequestError
-from ai_memory.memory.intake import Delivery, Outcome
+from ai_memory.memory.intake import Delivery, Outcome, query_of
 from ai_memory.server.keys import QUEUE
 
 SCOPE_HEADER = "X-Memory-Scope"
@@ -22,6 +23,7 @@ _TEXTS = {
 }
 
 
+@lru_cache(1024)
 def scope_header(scope: str, by: str) -> dict[str, str]:
     """Say in a header which scope answered, and how it was found."""
     return {SCOPE_HEADER: f"{quote(scope)}; by={quote(by)}"} if scope else {}
@@ -29,9 +31,7 @@ def scope_header(scope: str, by: str) -> dict[str, str]:
 
 async def hook(request: web.Request) -> web.Response:
     """Take one event; 202 means that it is on disk (or will never be wanted, and says so)."""
-    if not request.query.get("event"):
-        raise BadRequestError("the query must name the event (event=session-start, user-prompt, stop, …)")
-    (outcome,) = await request.app[QUEUE].submit(Delivery(dict(request.query), await request.read()))
+    (outcome,) = await request.app[QUEUE].submit(Delivery(query_of(request.raw_path), await request.read()))
     if outcome.what == "dropped_invalid":
         raise BadRequestError(f"{outcome.by}: nothing was stored")
     if outcome.what == "dropped_scope":

@@ -10,4 +10,5 @@ from ai_memory.server.worker import IntakeQueue, Worker
 MEMORY = web.AppKey("memory", Memory)
 QUEUE = web.AppKey("queue", IntakeQueue)
 WORKER = web.AppKey("worker", Worker)
+HOSTS = web.AppKey("hosts", frozenset)
 BIND = web.AppKey("bind", str)

@@ -102,9 +102,9 @@ const hooks = (directory) => ({
     send(sessionID, "chat.message", "user-prompt", { prompt: typed.map((part) => part.text).join("\n") })
   }),
 
-  "tool.execute.after": quietly(async ({ tool, sessionID, callID, args }, output) => {
+  "tool.execute.after": quietly(async ({ tool, sessionID, args }, output) => {
     if (!sessions.has(sessionID)) return
-    const facts = { tool_name: tool, tool_input: args, tool_response: answer(output), call_id: callID }
+    const facts = { tool_name: tool, tool_input: args, tool_response: answer(output) }
     send(sessionID, "tool.execute.after", "post-tool-use", facts)
   }),
 

@@ -30,7 +30,7 @@ def as_row(observed):
         return {"skipped": observed.reason}
     row = {"kind": observed.kind.value, "title": observed.title, "body": observed.body, "note": observed.note}
     if tool := observed.tool:
-        row["tool"] = {name: getattr(tool, name) for name in ("name", "outcome", "call_id", "command")}
+        row["tool"] = {name: getattr(tool, name) for name in ("name", "outcome", "command")}
         row["tool"] |= {"files": list(tool.files), "writes": tool.writes}
     return row
 

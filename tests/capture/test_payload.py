@@ -281,7 +281,7 @@ def test_a_shell_call_keeps_command_output_and_outcome(seen):
         "tool_response": {"stdout": "1 failed\n", "stderr": "error: x\n", "interrupted": False},
     }
     observation = seen("PostToolUse", payload)
-    assert observation.tool == ToolCall("Bash", "success", "toolu1", "make test", (), writes=False)
+    assert observation.tool == ToolCall("Bash", "success", "make test", (), writes=False)
     assert (observation.title, observation.body) == ("Bash", "1 failed\nerror: x")
 
 
@@ -337,7 +337,7 @@ def test_a_patch_names_its_files_and_keeps_none_of_its_text(seen):
     payload = {"tool_name": "apply_patch", "tool_input": {"command": PATCH}, "tool_response": "Exit code: 0\nSuccess."}
     observation = seen("PostToolUse", payload, agent="codex")
     assert observation.tool == ToolCall(
-        "apply_patch", "success", "", "", ("src/a.py", "src/b.py", "new.txt", "old.txt"), writes=True
+        "apply_patch", "success", "", ("src/a.py", "src/b.py", "new.txt", "old.txt"), writes=True
     )
     assert observation.body == "edited src/a.py, src/b.py, new.txt, old.txt (+2 −1)"
 

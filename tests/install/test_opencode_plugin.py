@@ -121,7 +121,6 @@ def test_a_whole_session_is_told_in_order(host):
         tool_name="bash",
         tool_input={"command": "ls"},
         tool_response={"output": "README.md\n", "exit": 3},
-        call_id="call_1",
     )
     assert calls == [START, PROMPT, ("post-tool-use", done), STOP, END]
 

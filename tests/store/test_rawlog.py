@@ -29,7 +29,7 @@ texts = st.text(st.characters(exclude_categories=["Cs"]))
 
 @given(title=texts, body=texts, command=texts, files=st.lists(texts, max_size=3), note=texts, writes=st.booleans())
 def test_an_observation_comes_back_as_it_was_stored(title, body, command, files, note, writes):
-    tool = ToolCall("Bash", "error", "call_1", Scrubbed(command), tuple(Scrubbed(f) for f in files), writes)
+    tool = ToolCall("Bash", "error", Scrubbed(command), tuple(Scrubbed(f) for f in files), writes)
     observation = Observation(
         NOW, Kind.POST_TOOL_USE, "codex", "PostToolUse", Scrubbed(title), Scrubbed(body), "k1", "/w", tool, note
     )
