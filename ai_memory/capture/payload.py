@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
@@ -95,6 +96,7 @@ class _Parts:
     tool: ToolCall | None = None
 
 
+@lru_cache(1024)
 def stem_of(event: str, agent: Agent) -> str:
     """Give the canonical name of an event: a stem, "" for one that is never worth storing, "other" when unknown.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from uuid import UUID
 
 from ai_memory.capture.scope import ROUTING_KEYS, Defaults, New, resolve, routing_of, widened
@@ -24,6 +25,8 @@ class Projects:
         self._clock = stores.clock
         self._scrub = stores.scrubber.scrub
         self._defaults = defaults
+        # A session says the same with each of its events.
+        self._routing = lru_cache(1024)(self._routing_of_values)
         self._lock = threading.Lock()
         self._by_id: dict[UUID, Project] = {project.id: project for project in stores.wiki.projects()}
         self._found: dict[tuple[Routing, tuple[UUID, ...]], Resolved] = {}
@@ -53,11 +56,14 @@ class Projects:
         Raises:
             BadRequestError: a value is longer than any place is.
         """
-        for name in ROUTING_KEYS:
-            if len(query.get(name, "")) > _LONGEST or len(cwd) > _LONGEST:
+        return self._routing(cwd, *(query.get(name, "") for name in ROUTING_KEYS))
+
+    def _routing_of_values(self, cwd: str, *values: str) -> Routing:
+        named = dict(zip(ROUTING_KEYS, values, strict=True))
+        for name, value in (("the directory", cwd), *named.items()):
+            if len(value) > _LONGEST:
                 raise BadRequestError(f"{name} is longer than {_LONGEST} characters")
-        clean = {name: self._scrub(query[name]) for name in ROUTING_KEYS if query.get(name)}
-        return routing_of(clean, self._scrub(cwd))
+        return routing_of({name: self._scrub(value) for name, value in named.items() if value}, self._scrub(cwd))
 
     def named(self, workspace: str, project: str) -> Project:
         """Find a project by its names.

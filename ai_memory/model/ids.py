@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from datetime import datetime
+from functools import lru_cache
 from uuid import NAMESPACE_OID, UUID, uuid5
 
 
@@ -15,6 +16,7 @@ def new_id(at: datetime) -> UUID:
     return UUID(int=value)
 
 
+@lru_cache(1024)
 def session_uuid(raw: str) -> UUID:
     """Give an agent's session id as a UUID: itself when it is one, else version 5 under the OID namespace."""
     try:

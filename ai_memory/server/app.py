@@ -15,7 +15,7 @@ from aiohttp import web
 from ai_memory.errors import AiMemoryError
 from ai_memory.memory.memory import Memory
 from ai_memory.server import admin, handoff, health, hooks
-from ai_memory.server.keys import BIND, HOSTS, MEMORY, QUEUE, WORKER
+from ai_memory.server.keys import BIND, HOSTS, MEMORY, QUEUE, TOKEN, WORKER
 from ai_memory.server.worker import IntakeQueue, Worker
 
 _log = logging.getLogger(__name__)
@@ -31,9 +31,10 @@ def create_app(memory: Memory, *, bind: str) -> web.Application:
         memory: what it serves; the caller closes it.
         bind: the address it will listen on, for `status`.
     """
-    app = web.Application(middlewares=[_errors, _host, _site, _token], client_max_size=BODY_LIMIT)
+    app = web.Application(middlewares=[_errors, _gate], client_max_size=BODY_LIMIT)
     app[MEMORY] = memory
     app[BIND] = bind
+    app[TOKEN] = memory.settings["auth.bearer_token"].strip()
     app[HOSTS] = frozenset(entry.lower().strip("[]") for entry in memory.settings["allowed_hosts"])
     app[WORKER] = Worker(memory)
     app[QUEUE] = IntakeQueue(memory, app[WORKER], memory.settings["hook_queue"])
@@ -81,32 +82,35 @@ def _refusal(request: web.Request, status: int, message: str) -> web.Response:
 
 
 @web.middleware
-async def _host(request: web.Request, handler: Next) -> web.StreamResponse:
-    host = request.headers.get("Host", "")
+async def _gate(request: web.Request, handler: Next) -> web.StreamResponse:
+    """Let in who asks for a name of ours, from no other site's page, and with the token where there is one."""
+    return _wrong_host(request) or _wrong_site(request) or _wrong_token(request) or await handler(request)
+
+
+def _wrong_host(request: web.Request) -> web.Response | None:
+    host = request.headers.get("Host", "").lower()
     if not host:
         return web.Response(text="missing Host header\n", status=400)
+    name, _, port = host.rpartition(":")
     allowed = request.app[HOSTS]
-    bare = host.lower().rpartition(":")[0] if host.rpartition(":")[2].isdigit() else host.lower()
-    if host.lower() not in allowed and bare.strip("[]") not in allowed:
-        return web.Response(text="forbidden host\n", status=403)
-    return await handler(request)
+    if host in allowed or (name if port.isdigit() else host).strip("[]") in allowed:
+        return None
+    return web.Response(text="forbidden host\n", status=403)
 
 
-@web.middleware
-async def _site(request: web.Request, handler: Next) -> web.StreamResponse:
+def _wrong_site(request: web.Request) -> web.Response | None:
     """Refuse what a page of another site makes a browser send: on this machine a browser needs no token either."""
     origin = request.headers.get("Origin", "")
-    foreign = origin and (urlsplit(origin).netloc.lower() != request.headers["Host"].lower())
+    foreign = origin and urlsplit(origin).netloc.lower() != request.headers["Host"].lower()
     if foreign or request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
         return web.Response(text="cross-site requests are refused\n", status=403)
-    return await handler(request)
+    return None
 
 
-@web.middleware
-async def _token(request: web.Request, handler: Next) -> web.StreamResponse:
-    token: str = request.app[MEMORY].settings["auth.bearer_token"].strip()
+def _wrong_token(request: web.Request) -> web.Response | None:
+    token = request.app[TOKEN]
     if not token or request.path in health.OPEN or _carries(request, token):
-        return await handler(request)
+        return None
     challenge = 'Bearer realm="ai-memory", error="invalid_token"'
     if request.method == "GET":
         challenge = f'Basic realm="ai-memory", {challenge}'

@@ -10,5 +10,6 @@ from ai_memory.server.worker import IntakeQueue, Worker
 MEMORY = web.AppKey("memory", Memory)
 QUEUE = web.AppKey("queue", IntakeQueue)
 WORKER = web.AppKey("worker", Worker)
+TOKEN = web.AppKey("token", str)
 HOSTS = web.AppKey("hosts", frozenset)
 BIND = web.AppKey("bind", str)
