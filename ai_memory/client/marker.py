@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 
-from .place import LARGEST_MARKER
 from .remote import normalise_remote
 
 TYPE_CHECKING = False
@@ -87,7 +86,7 @@ def routing(markers: Iterable[tuple[str, str | None]]) -> dict[str, str]:
 def _toml(path: str, text: str | None) -> dict[str, Any]:
     if text is None:
         raise MarkerError(
-            f"{path} cannot be read or is larger than {LARGEST_MARKER // 1024} KiB; make it readable and smaller"
+            f"{path} cannot be read or is larger than 64 KiB; make it readable and smaller"
         )
     try:
         import tomllib
