@@ -85,9 +85,7 @@ def routing(markers: Iterable[tuple[str, str | None]]) -> dict[str, str]:
 
 def _toml(path: str, text: str | None) -> dict[str, Any]:
     if text is None:
-        raise MarkerError(
-            f"{path} cannot be read or is larger than 64 KiB; make it readable and smaller"
-        )
+        raise MarkerError(f"{path} cannot be read or is larger than 64 KiB; make it readable and smaller")
     try:
         import tomllib
     except ImportError:

@@ -6,6 +6,7 @@ what was written and writing the tree takes 10.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -147,7 +148,7 @@ def _environment(root: Path) -> dict[str, str]:
         "GIT_COMMON_DIR": str(git_dir),
         "GIT_NAMESPACE": "",
         "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_GLOBAL": "/dev/null",
+        "GIT_CONFIG_GLOBAL": os.devnull,
         "GIT_CONFIG_COUNT": "0",
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_OPTIONAL_LOCKS": "0",

@@ -33,14 +33,16 @@ class DirectoryLock:
         try:
             _lock(descriptor)
         except OSError:
-            holder = os.pread(descriptor, 32, _PID_AT).decode("ascii", "replace").strip()
+            os.lseek(descriptor, _PID_AT, os.SEEK_SET)
+            holder = os.read(descriptor, 32).decode("ascii", "replace").strip()
             os.close(descriptor)
             raise DirectoryInUseError(
                 f"the data directory {self._path.parent} is in use by the server with process id "
                 f"{holder or 'unknown'}: stop that one first, or give this one another --data-dir"
             ) from None
         os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), _PID_AT)
+        os.lseek(descriptor, _PID_AT, os.SEEK_SET)
+        os.write(descriptor, f"{os.getpid()}\n".encode())
         self._descriptor = descriptor
 
     def release(self) -> None:
