@@ -63,7 +63,7 @@ def _print_server(report: dict[str, Any]) -> None:
     _row("projects", counts["projects"])
     _row("sessions", f"{counts['sessions']}, with {counts['observations']} observations")
     waiting = f"{derived['sessions_uncompiled']} to write, {derived['sessions_uncommitted']} to commit"
-    _row("session pages", waiting if any(derived.values()) else "all written and committed")
+    _row("pages", f"{counts['pages_latest']} of sessions, {waiting if any(derived.values()) else 'all committed'}")
     _row("handoffs", f"{handoffs.get('open', 0)} open, {handoffs.get('accepted', 0)} taken")
     for stage in _STAGES:
         meter = report["stages"][stage]

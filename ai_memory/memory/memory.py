@@ -117,6 +117,7 @@ class Memory:
             "db_path": str(data_dir / "db" / "index.db"),
             "counts": {
                 "projects": len(self.projects.all()),
+                "pages_latest": index["pages"],
                 "sessions": index["sessions"],
                 "observations": index["observations"],
                 "handoffs": self.stores.state.counts(),
