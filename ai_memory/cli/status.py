@@ -17,7 +17,7 @@ from ai_memory.install.codex import trust_hint
 from ai_memory.install.staging import bundle_folder
 from ai_memory.install.target import Site
 
-_STAGES = ("ingest", "compile", "handoffs", "catch_up")
+_STAGES = {"ingest": "events", "compile": "checkpoints", "handoffs": "session starts", "catch_up": "read at start"}
 
 
 @click.command()
@@ -65,10 +65,10 @@ def _print_server(report: dict[str, Any]) -> None:
     waiting = f"{derived['sessions_uncompiled']} to write, {derived['sessions_uncommitted']} to commit"
     _row("pages", f"{counts['pages_latest']} of sessions, {waiting if any(derived.values()) else 'all committed'}")
     _row("handoffs", f"{handoffs.get('open', 0)} open, {handoffs.get('accepted', 0)} taken")
-    for stage in _STAGES:
+    for stage, label in _STAGES.items():
         meter = report["stages"][stage]
         done = [f"{key} {value}" for key, value in meter.items() if isinstance(value, int)]
-        _row(stage.replace("_", "-"), ", ".join(done) or "nothing yet")
+        _row(label, ", ".join(done) or "nothing yet")
         if meter["last_error"]:
             _row("", click.style(f"last error {meter['last_error_at']}: {meter['last_error']}", fg="red"))
     for key, source in report["settings"].items():

@@ -145,10 +145,10 @@ class Index:
     def counts(self) -> dict[str, int]:
         """Count sessions, observations, session pages, and what the stages downstream have still to do."""
         names = ("sessions", "observations", "pages", "uncompiled", "uncommitted")
-        due = ", ".join(f"coalesce(sum({mark} < observations AND {_COUNTS}), 0)" for mark in ("compiled", "committed"))
-        (row,) = self._all(
-            f"SELECT count(*), coalesce(sum(observations), 0), coalesce(sum(compiled > 0), 0), {due} FROM sessions", ()
-        )  # noqa: S608 - the same
+        sums = ["observations", "compiled > 0"]
+        sums += [f"{mark} < observations AND {_COUNTS}" for mark in ("compiled", "committed")]
+        columns = ", ".join(f"coalesce(sum({each}), 0)" for each in sums)
+        (row,) = self._all(f"SELECT count(*), {columns} FROM sessions", ())  # noqa: S608 - constant text
         return dict(zip(names, row, strict=True))
 
     def _sessions(self, where: str, values: tuple[Any, ...]) -> list[Session]:
