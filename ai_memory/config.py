@@ -184,6 +184,11 @@ def agent_environment() -> dict[str, str]:
     return {name: os.environ[name] for name in names if os.environ.get(name)}
 
 
+def plain_environment() -> dict[str, str]:
+    """Give the environment without what it says of this program."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("AI_MEMORY_")}
+
+
 def search_path() -> str:
     """Give the PATH on which programs are looked for."""
     return os.environ.get("PATH") or os.defpath

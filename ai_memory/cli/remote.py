@@ -11,6 +11,7 @@ from urllib.parse import urlencode, urlsplit
 
 import click
 
+from ai_memory.client.reach import server_url
 from ai_memory.config import Settings, load_settings
 from ai_memory.errors import AiMemoryError, ServerUnreachableError
 
@@ -25,9 +26,11 @@ class Remote:
     """A server, as the settings name it."""
 
     def __init__(self, settings: Settings) -> None:
-        self.url: str = settings["server_url"].rstrip("/")
+        named = settings.sources["server_url"] != "default"
+        # Where nothing else is said, the server that this machine's hooks were installed for.
+        self.url: str = (settings["server_url"] if named else server_url(str(settings.data_dir))).rstrip("/")
         self._token: str = settings["auth.bearer_token"].strip() or _stored_token(settings)
-        self._source = settings.sources["server_url"]
+        self._source = settings.sources["server_url"] if named else "the hooks' client.json, or the default"
 
     def get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
         """Ask a question; gives the JSON of the answer."""

@@ -11,6 +11,7 @@ import click
 
 from ai_memory.cli.remote import Remote, settings_of
 from ai_memory.client.notes import summary
+from ai_memory.client.reach import server_url
 from ai_memory.config import Settings, agent_environment, home_directory
 from ai_memory.errors import AiMemoryError
 from ai_memory.install.codex import trust_hint
@@ -39,12 +40,12 @@ def status(ctx: click.Context, as_json: bool) -> None:
     except AiMemoryError as unreachable:
         error = unreachable
     if as_json:
-        client = {**client, "hints": hints, "server_url": remote.url}
+        client = {**client, "hints": hints, "server_url": server_url(str(settings.data_dir))}
         click.echo(json.dumps({**report, "spool": client.pop("spool"), "client": client}, indent=2))
     else:
         if report:
             _print_server(report)
-        _print_client(client, remote.url, hints)
+        _print_client(client, server_url(str(settings.data_dir)), hints)
     if error:
         raise error
 

@@ -119,8 +119,6 @@ class _Pass:
     def run(self) -> None:
         """Take every event that was not tried yet, oldest first."""
         notes.rotate(self._data_dir)
-        for reason, count in spool.prune(self._data_dir, time.time()).items():
-            self._note_loss(reason, "the spool's bounds", count)
         for name in spool.names(self._data_dir):
             if name in self._tried:
                 continue
@@ -130,7 +128,10 @@ class _Pass:
             self._take(name)
         for url in list(self._waiting):
             self._flush(url)
-        notes.hold(self._data_dir, self._result.reasons)
+        # After the attempt: a clock that was wrong when an event happened must not be its end.
+        for reason, count in spool.prune(self._data_dir, time.time()).items():
+            self._note_loss(reason, "the spool's bounds", count)
+        notes.hold(self._data_dir, self._result.reasons if spool.names(self._data_dir) else {})
 
     def _take(self, name: str) -> None:
         try:

@@ -175,6 +175,12 @@ def summary(data_dir: str, now: float | None = None) -> dict[str, Any]:
         if error["kind"] in _HINTS and error["at_ms"] > good
     ]
     hints += [f"Waiting on this machine ({count}): {reason}" for reason, count in waiting.items()]
+    for name in ("auth-token", "client.json"):
+        file = os.path.join(data_dir, name)
+        if os.path.exists(file) and not os.access(file, os.R_OK):
+            hints.append(
+                f"{file} cannot be read by this user, so hooks go without it: give it to the user who runs the agents."
+            )
     if not state["writable"] and _HINTS["unwritable"] not in hints:
         hints.append(_HINTS["unwritable"])
     return {

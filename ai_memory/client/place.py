@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 
+from .disk import read_regular
 from .remote import normalise_remote, remote_url
 
 TYPE_CHECKING = False
@@ -70,7 +71,11 @@ def look(cwd: str, home: str | None, *, ignore_marker: bool = False) -> Place:
     """
     if not cwd:
         return Place("")
-    here = os.path.realpath(cwd)
+    try:
+        here = os.path.realpath(cwd)
+    except ValueError:
+        # A NUL or half a surrogate pair: no directory has such a name.
+        return Place("")
     base = os.path.realpath(home) if home else ""
     top = os.path.dirname(here)
     at_home = here in (base, top)
@@ -146,8 +151,7 @@ def _markers(cwd: str, home: str, root: str) -> Iterator[tuple[str, str | None]]
     for folder in _upward(cwd):
         path = os.path.join(folder, MARKER)
         try:
-            with open(path, "rb") as file:
-                raw = file.read(LARGEST_MARKER + 1)
+            raw = read_regular(path, LARGEST_MARKER + 1)
         except (FileNotFoundError, NotADirectoryError):
             pass
         except OSError:
@@ -181,7 +185,6 @@ def _main_root(root: str, common: str) -> str:
 
 def _first_line(path: str) -> str:
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as file:
-            return file.readline(_LINK).strip()
+        return read_regular(path, _LINK).decode("utf-8", "surrogateescape").partition("\n")[0].strip()
     except OSError:
         return ""

@@ -48,7 +48,7 @@ def loads(text: str) -> Any:
         raise NotJsonError("it is empty")
     rules = _python_rules() if make_scanner.__module__ == "json.scanner" else _Rules()
     try:
-        value, end = make_scanner(rules)(text, 0)  # type: ignore[arg-type]
+        value, end = _scanned(rules, text)
     except StopIteration:
         raise NotJsonError("a value is missing") from None
     except RecursionError:
@@ -58,6 +58,16 @@ def loads(text: str) -> Any:
     if end != len(text):
         raise NotJsonError(f"it goes on after the value, at character {end}")
     return value
+
+
+def _scanned(rules: Any, text: str) -> tuple[Any, int]:
+    try:
+        return make_scanner(rules)(text, 0)
+    except SystemError:
+        # Before Python 3.12 the C scanner raises its error through this module, and breaks when nobody imported it.
+        import json.decoder  # noqa: F401
+
+        return make_scanner(rules)(text, 0)
 
 
 def _python_rules() -> Any:

@@ -61,7 +61,7 @@ def client_settings(data_dir: str) -> dict[str, Any]:
     try:
         with open(os.path.join(data_dir, "client.json"), encoding="utf-8-sig") as file:
             found = loads(file.read())
-    except (FileNotFoundError, NotADirectoryError, NotJsonError):
+    except (OSError, NotJsonError):
         return {}
     return found if isinstance(found, dict) else {}
 
@@ -80,7 +80,8 @@ def tokens(data_dir: str) -> list[str]:
     try:
         with open(os.path.join(data_dir, "auth-token"), encoding="utf-8-sig", errors="replace") as file:
             found.append(file.read(4096).strip())
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:
+        # Without the file the server says 401, and `status` tells that the file cannot be read.
         pass
     usable = [token for token in found if token and token.isascii() and token.isprintable()]
     return list(dict.fromkeys(usable)) or [""]

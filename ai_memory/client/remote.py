@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 
+from .disk import read_regular
+
 _LARGEST = 1 << 18
 
 
 def remote_url(config: str) -> str:
     """Read the address of `origin`, else of the only remote, from a git configuration file; "" if there is none."""
     try:
-        with open(config, encoding="utf-8", errors="replace") as file:
-            text = file.read(_LARGEST)
+        text = read_regular(config, _LARGEST).decode("utf-8", "replace")
     except OSError:
         # A repository without a readable configuration has no remote that could be named.
         return ""

@@ -270,12 +270,14 @@ def take_lock(data_dir: str, wait: float = 0.0) -> int:
 def is_held(data_dir: str) -> bool:
     """Tell whether another process is delivering; on Windows always False, where asking would mean taking it.
 
-    Raises:
-        OSError: the file cannot be opened.
+    A lock that cannot be opened tells nothing; the drainer that is started then says what is wrong with it.
     """
     if sys.platform == "win32":
         return False
-    file = os.open(os.path.join(folder(data_dir), _LOCK), os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        file = os.open(os.path.join(folder(data_dir), _LOCK), os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError:
+        return False
     try:
         os.lockf(file, os.F_TEST, 0)
     except OSError:

@@ -154,11 +154,16 @@ def plan_uninstall(targets: list[Target], site: Site) -> list[Plan]:
         own = [_plan_removal(target, site, config) for config in _configs(target, site)]
         own = [plan for plan in own if plan.changes or plan.config == target.config_file(site)]
         homes = dict.fromkeys((site.data_dir, *(home for plan in own for home in plan.old_data_dirs)))
-        staged = (home / "hooks" / target.agent.name for home in homes)
+        staged = (home / "hooks" / target.agent.name for home in homes if _is_staged(home, target.agent.name))
         # With the agent's last file: until then a command may still name the stub.
         own[-1] = replace(own[-1], unstage=tuple(path for path in staged if path.exists()))
         plans += own
     return _with_shared(plans, site.data_dir)
+
+
+def _is_staged(home: Path, agent: str) -> bool:
+    """Tell a data directory from a checkout that somebody's configuration names: its folders are not ours to delete."""
+    return (home / "hooks" / "client" / "__main__.py").is_file() or (home / "hooks" / agent / origin.NAME).is_file()
 
 
 def _with_shared(plans: list[Plan], data_dir: Path) -> list[Plan]:

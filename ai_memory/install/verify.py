@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ai_memory.client import deliver, reach, spool
 from ai_memory.client.agents import Agent
+from ai_memory.config import plain_environment
 from ai_memory.install.command_line import HookCommand
 
 #: Seconds that an event may take from the hook to the server.
@@ -66,6 +67,8 @@ def _run(command: HookCommand, agent: Agent, nonce: str) -> str:
             input=json.dumps(event).encode(),
             capture_output=True,
             cwd=command.data_dir,
+            # An agent is started elsewhere: what this shell says of server and token must not make the test green.
+            env=plain_environment(),
             timeout=10,
             check=False,
         )
@@ -81,7 +84,7 @@ def _run(command: HookCommand, agent: Agent, nonce: str) -> str:
 
 
 def _wait(data_dir: Path, nonce: str, deadline: float) -> SelfTest:
-    server = reach.server_url(str(data_dir))
+    server = str(reach.client_settings(str(data_dir)).get("server_url") or reach.DEFAULT_URL)
     answer = _ask(server, data_dir, nonce)
     # After an unreachable server hooks wait a while before they try again; the installer does not.
     push = deadline - PATIENCE / 2
