@@ -72,6 +72,8 @@ def _print_server(report: dict[str, Any]) -> None:
         _row(label, ", ".join(done) or "nothing yet")
         if meter["last_error"]:
             _row("", click.style(f"last error {meter['last_error_at']}: {meter['last_error']}", fg="red"))
+    if damaged := report["storage"]["damaged_raw_lines"]:
+        _row("raw log", click.style(f"{damaged} damaged lines were passed over", fg="red"))
     for key, source in report["settings"].items():
         _row("setting", f"{key} from {source}")
     for key in report["unknown_settings"]:

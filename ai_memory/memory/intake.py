@@ -124,6 +124,10 @@ class Intake:
                     self.meter.count(outcome.what, self._stores.clock())
         return answers
 
+    def failed(self, error: Exception) -> None:
+        """Count a group that could not be taken, and keep its error for `status`."""
+        self.meter.failed(error, self._stores.clock())
+
     def _take_safely(self, query: Mapping[str, str], payload: Any, group: _Group) -> Outcome:
         """Take one event; one that cannot be read is refused alone, never with its neighbours."""
         try:

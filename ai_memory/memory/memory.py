@@ -134,7 +134,10 @@ class Memory:
                 "catch_up": self.catch_up_meter.report(),
             },
             "providers": {"llm": {"configured": False}, "embedding": {"configured": False}},
-            "storage": {"data_dir_free_bytes": disk.free},
+            "storage": {
+                "data_dir_free_bytes": disk.free,
+                "damaged_raw_lines": sum(self.stores.rawlog.damaged.values()),
+            },
             "settings": {key: source for key, source in self.settings.sources.items() if source != "default"},
             "unknown_settings": list(self.settings.unknown),
         }

@@ -176,8 +176,8 @@ class Sessions:
 
     # Time
 
-    def close_idle(self) -> int:
-        """Close the sessions that were silent for too long; returns how many.
+    def close_idle(self, seconds: float = math.inf) -> int:
+        """Close the sessions that were silent for too long, for about so long; returns how many are.
 
         Raises:
             StorageError: one could not be written.
@@ -186,12 +186,14 @@ class Sessions:
         closed = 0
         for session in self._stores.index.unfinished():
             if session.last < limit:
-                self.checkpoint(session.project_id, session.id, label="idle")
+                self.note_due(session, "idle")
                 closed += 1
         for receiver in self._stores.state.receivers(limit):
             parts = self._stores.index.sessions_of(receiver)
             if all(not part.counts and part.last < limit for part in parts):
                 self._stores.state.give_back(receiver)
+        # By the queue, where one that cannot be written goes behind the others.
+        self.settle(seconds)
         return closed
 
     # Start-up

@@ -74,6 +74,7 @@ class IntakeQueue:
         try:
             return self._memory.intake.record(deliveries)
         except Exception as error:  # noqa: BLE001 - the loop's one place: a bug in one group must not end all intake
+            self._memory.intake.failed(error)
             _log.exception("a group of %d requests could not be taken", len(deliveries))
             return [AiMemoryError(f"the event could not be taken ({type(error).__name__})")] * len(deliveries)
 
@@ -115,7 +116,7 @@ class Worker:
     def _step(self) -> bool:
         sessions = self._memory.sessions
         try:
-            self._since_tidy += sessions.settle(_STEP_SECONDS) + sessions.close_idle()
+            self._since_tidy += sessions.settle(_STEP_SECONDS) + sessions.close_idle(_STEP_SECONDS)
             if self._since_tidy >= _TIDY_COMMITS:
                 self._since_tidy = 0
                 self._memory.stores.wiki.git.tidy()

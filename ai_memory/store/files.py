@@ -15,6 +15,8 @@ def private_folder(path: Path) -> Path:
     for folder in (*reversed(path.parents), path):
         if not folder.exists():
             folder.mkdir(mode=0o700, exist_ok=True)
+            # A file is not on disk before the names of its folders are.
+            sync_folder(folder.parent)
     return path
 
 

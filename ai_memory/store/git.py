@@ -48,14 +48,13 @@ class Git:
         for name in ("index.lock", "HEAD.lock", "packed-refs.lock", "config.lock", "refs/heads/main.lock"):
             (root / ".git" / name).unlink(missing_ok=True)
 
-    def commit(self, paths: Sequence[str], message: str, *, author: tuple[str, str] = COMMITTER, at: str = "") -> str:
+    def commit(self, paths: Sequence[str], message: str, *, author: tuple[str, str] = COMMITTER) -> str:
         """Commit the present content of these paths and nothing else.
 
         Args:
             paths: relative to the root; a path that no longer exists is removed.
             message: subject line, and body if there is one.
             author: name and address.
-            at: the author date in ISO 8601, now if empty.
 
         Returns:
             the new commit's id, or "" when nothing had changed.
@@ -76,8 +75,6 @@ class Git:
         if head and self._run("rev-parse", "HEAD^{tree}") == tree:
             return ""
         who = {"GIT_AUTHOR_NAME": author[0], "GIT_AUTHOR_EMAIL": author[1]}
-        if at:
-            who["GIT_AUTHOR_DATE"] = at
         parents = ("-p", head) if head else ()
         oid = self._run("commit-tree", tree, *parents, "-m", message, env=who)
         self._run("update-ref", "-m", "commit", "HEAD", oid, head or "0" * 40)

@@ -54,6 +54,8 @@ class RawLog:
     def __init__(self, root: Path) -> None:
         self._root = private_folder(root)
         self._syncers = ThreadPoolExecutor(_SYNCERS, "rawlog-sync")
+        #: Lines that could not be read, by file: they are passed over, and `status` tells of them.
+        self.damaged: dict[Path, int] = {}
 
     def path(self, workspace_id: UUID, project_id: UUID, session_id: UUID) -> Path:
         """Say where a session's file is."""
@@ -170,12 +172,22 @@ class RawLog:
             file = path.open("rb")
         except FileNotFoundError:
             raise NotFoundError(f"the raw log has no file {path}") from None
-        with file:
+        damaged = 0
+        try:
             file.seek(start)
             for line in file:
+                if not line.endswith(b"\n"):
+                    return
                 row = _row(line)
-                if row and "kind" in row:
-                    yield observation_of(row)
+                observation = _observation(row) if row and "session" not in row else None
+                if observation:
+                    yield observation
+                elif row is None or "session" not in row:
+                    damaged += 1
+        finally:
+            file.close()
+            if damaged:
+                self.damaged[path] = max(damaged, self.damaged.get(path, 0))
 
 
 def _folders(path: Path) -> Iterator[Path]:
@@ -191,9 +203,14 @@ def _is_id(name: str) -> bool:
         return False
 
 
-def _row(line: bytes) -> dict[str, Any] | None:
-    if not line.endswith(b"\n"):
+def _observation(row: Mapping[str, Any]) -> Observation | None:
+    try:
+        return observation_of(row)
+    except (KeyError, ValueError, TypeError, AttributeError):
         return None
+
+
+def _row(line: bytes) -> dict[str, Any] | None:
     try:
         row = json.loads(line)
     except ValueError:

@@ -6,6 +6,7 @@ rebuilds everything; human names never appear in paths.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -21,7 +22,7 @@ from ai_memory.model.handoff import stamp
 from ai_memory.model.page import formatted, front_matter, page_path
 from ai_memory.model.scope import Project
 from ai_memory.store.files import private_folder, write_whole
-from ai_memory.store.git import COMMITTER, Git
+from ai_memory.store.git import COMMITTER, Git, GitError
 
 MANIFEST = "_meta.md"
 
@@ -164,6 +165,10 @@ class Wiki:
         except (OSError, StorageError) as error:
             if self._intents.exists():
                 self._roll_back()
+            # What stayed staged would go into the next commit, which is another session's. The first error is the one
+            # that matters: a repository that refuses this as well refuses that commit, too.
+            with contextlib.suppress(GitError):
+                self.git.unstage(paths)
             if isinstance(error, StorageError):
                 raise
             raise StorageError(f"the wiki could not be written: {error.strerror} ({self.root})") from error
@@ -186,9 +191,16 @@ class Wiki:
         self._intents.unlink()
 
 
+def _is_id(name: str) -> bool:
+    try:
+        return str(UUID(name)) == name
+    except ValueError:
+        return False
+
+
 def _manifest(folder: Path) -> dict[str, object]:
     file = folder / MANIFEST
-    if folder.name == ".git" or not file.is_file():
+    if not _is_id(folder.name) or not file.is_file():
         return {}
     front = front_matter(_text(file))
     return front if front.get("name") else {}

@@ -77,6 +77,7 @@ def test_a_damaged_line_and_strange_files_cost_nothing_but_themselves(tmp_path):
     (tmp_path / "raw" / "lost+found").mkdir()
     assert list(log.observations(file.path)) == [said("one"), said("two")]
     assert [found.path for found in log.files()] == [file.path]
+    assert log.damaged == {file.path: 2}
 
 
 def test_more_sessions_than_files_may_be_open_are_written_in_one_group(tmp_path):

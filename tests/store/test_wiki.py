@@ -103,6 +103,25 @@ def test_the_lock_of_a_git_that_was_killed_does_not_stop_the_next_server(wiki, t
     assert again.commit(PROJECT, page("2\n"), "two")
 
 
+def test_what_a_failed_commit_has_staged_is_not_in_the_next_one(wiki):
+    wiki.commit(PROJECT, page("1\n"), "one")
+    lock = wiki.root / ".git" / "refs" / "heads" / "main.lock"
+    lock.touch()
+    with pytest.raises(StorageError, match="git update-ref failed"):
+        wiki.commit(PROJECT, page("2\n"), "two")
+    lock.unlink()
+    wiki.commit(PROJECT, {"sessions/other.md": Scrubbed("x\n")}, "three")
+    changed = git(wiki, "show", "--format=", "--name-only").splitlines()
+    assert changed == [f"{PROJECT.workspace_id}/{PROJECT.id}/sessions/other.md"]
+
+
+def test_a_folder_that_is_none_of_ours_does_not_stop_the_start(wiki, tmp_path):
+    strange = wiki.root / "my notes"
+    strange.mkdir()
+    (strange / "_meta.md").write_text("---\nname: x\n---\n")
+    assert list(opened(tmp_path).projects()) == [PROJECT]
+
+
 def test_a_commit_that_git_refuses_takes_the_ledger_back(wiki):
     wiki.commit(PROJECT, page("1\n"), "one", appends=[Append("log-2026-11.md", Scrubbed("a\n"))])
     (wiki.root / ".git" / "index.lock").touch()
