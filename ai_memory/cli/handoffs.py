@@ -120,8 +120,9 @@ def accept(
     if taken is None:
         _say(answer, as_json, f"no handoff is waiting in {answer['scope']}")
         return
+    who = agent_named(taken["from_agent"]).title if taken["from_session_id"] else "left by hand"
     parts = [
-        f"{agent_named(taken['from_agent']).title}, {taken['created_at']}, {answer['scope']}",
+        f"{who}, {taken['created_at']}, {answer['scope']}",
         "",
         taken["summary"],
     ]
