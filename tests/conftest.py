@@ -6,6 +6,11 @@ from pathlib import Path
 
 import pytest
 from blockbuster import blockbuster_ctx
+from hypothesis import settings
+
+# Machines are shared: an example that waits for git or a disk is no failure.
+settings.register_profile("shared machines", deadline=None)
+settings.load_profile("shared machines")
 
 ROOT = Path(__file__).resolve().parent.parent
 
