@@ -12,6 +12,7 @@ LAYERS = [
     {"client"},
     {"model", "config"},
     {"store", "capture"},
+    {"search"},
     {"compile"},
     {"memory"},
     {"server", "install"},
@@ -30,7 +31,7 @@ STDLIB_ONLY = "client"
 ROOMS = {
     "subprocess": {"client", "install", "cli/demo"},
     "git": {"store/git"},
-    "apsw": {"store/sqlite", "store/index", "store/state"},
+    "apsw": {"store"},
     "aiohttp": {"server"},
     "os.environ": {"config", "client"},
     "datetime.now": {"memory", "client", "cli"},
