@@ -5,6 +5,7 @@ Order: defaults, then `<data_dir>/config.toml`, then `AI_MEMORY_*`, then flags. 
 
 from __future__ import annotations
 
+import math
 import os
 import tomllib
 from collections.abc import Callable, Mapping
@@ -77,6 +78,32 @@ SETTINGS: tuple[Setting, ...] = (
         "Regular expressions of your own secrets, scrubbed like the built-in ones.",
     ),
     _setting("sanitize.allowlist", [], "A match that contains one of these texts is not scrubbed."),
+    _setting("maintenance.enabled", True, "Do the daily upkeep: sweep, compress and remove what has served its time."),
+    _setting("maintenance.forget_sweep_interval_secs", 86_400, "Time between two upkeeps."),
+    _setting("maintenance.raw_compress_after_days", 1, "A finished session's raw log is compressed after so long."),
+    _setting(
+        "maintenance.raw_keep_days",
+        365,
+        "A finished session's raw log is removed after so long, never while it is the last copy; 0 keeps it for ever.",
+    ),
+    _setting(
+        "maintenance.ledger_keep_months",
+        12,
+        "Event ledgers (log-YYYY-MM.md) stay for so many months, in git longer; 0 keeps them for ever.",
+    ),
+    _setting("decay.lambda", 0.02, "How fast a page loses weight by age: e^(-lambda * days)."),
+    _setting("decay.sigma", 0.6, "What reading a page adds to its weight: sigma * ln(1 + times read)."),
+    _setting("decay.mu", 0.04, "How fast that is lost again: e^(-mu * days since it was read)."),
+    _setting(
+        "decay.cold_threshold",
+        0.2,
+        "A compiled session page of less weight is deleted by the sweep; git keeps it. 0 deletes none.",
+    ),
+    _setting(
+        "decay.hard_delete_after_days",
+        180,
+        "After so long a deleted page is no longer listed in _meta.md and cannot be found in former versions.",
+    ),
     _setting(
         "auth.bearer_token",
         "",
@@ -85,6 +112,22 @@ SETTINGS: tuple[Setting, ...] = (
         secret=True,
     ),
 )
+
+#: The smallest value of each number.
+_LEAST = {
+    "session_idle_secs": 1,
+    "handoff_quiet_secs": 1,
+    "hook_queue": 1,
+    "maintenance.forget_sweep_interval_secs": 60,
+    "maintenance.raw_compress_after_days": 0,
+    "maintenance.raw_keep_days": 0,
+    "maintenance.ledger_keep_months": 0,
+    "decay.lambda": 0,
+    "decay.sigma": 0,
+    "decay.mu": 0,
+    "decay.cold_threshold": 0,
+    "decay.hard_delete_after_days": 1,
+}
 
 _BY_KEY = {setting.key: setting for setting in SETTINGS}
 
@@ -255,11 +298,19 @@ def _flattened(table: Mapping[str, Any], prefix: str = "") -> list[tuple[str, An
 
 def _checked(setting: Setting, value: Any, place: str) -> Any:
     wanted: type = type(setting.default)
+    if wanted is float and type(value) is int:
+        value = float(value)
     right = isinstance(value, wanted) and not (wanted is int and isinstance(value, bool))
     if right and wanted is list:
         right = all(isinstance(item, str) for item in value)
     if not right:
-        names = {bool: "true or false", int: "a whole number", str: "a text", list: "a list of texts"}
+        names = {
+            bool: "true or false",
+            int: "a whole number",
+            float: "a number",
+            str: "a text",
+            list: "a list of texts",
+        }
         raise ConfigError(f"{place} must be {names[wanted]}, not {value!r}")
     return value
 
@@ -268,13 +319,14 @@ def _from_text(setting: Setting, text: str, place: str) -> Any:
     readers: dict[type, Callable[[str], Any]] = {
         bool: _truth,
         int: int,
+        float: float,
         str: str.strip,
         list: lambda line: [item.strip() for item in line.split(",") if item.strip()],
     }
     try:
         return readers[type(setting.default)](text)
     except ValueError:
-        kind = "true or false" if isinstance(setting.default, bool) else "a whole number"
+        kind = {bool: "true or false", float: "a number"}.get(type(setting.default), "a whole number")
         raise ConfigError(f"{place} must be {kind}, not {text!r}") from None
 
 
@@ -291,6 +343,7 @@ def _check_ranges(values: Mapping[str, Any], sources: Mapping[str, str]) -> None
         raise ConfigError(
             f"log_level must be debug, info, warning or error, not {values['log_level']!r} ({sources['log_level']})"
         )
-    for key in ("session_idle_secs", "handoff_quiet_secs", "hook_queue"):
-        if values[key] < 1:
-            raise ConfigError(f"{key} must be at least 1, not {values[key]} ({sources[key]})")
+    for key, least in _LEAST.items():
+        # The other way round "nan" would pass.
+        if not least <= values[key] < math.inf:
+            raise ConfigError(f"{key} must be at least {least}, not {values[key]} ({sources[key]})")

@@ -18,12 +18,17 @@ A subclass says what was wrong in its docstring or its message; `status` is what
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 
 class AiMemoryError(Exception):
     """Something went wrong that the caller can understand and act on."""
 
     status = 500
     exit_code = 1
+    #: More for a program that reads the answer, beside the sentence.
+    details: Mapping[str, object] = MappingProxyType({})
 
     def __str__(self) -> str:
         """Give the message, or the class's own sentence when there is none."""

@@ -50,16 +50,22 @@ def flat(value: Any) -> str:
 
 def cleaned(text: str) -> str:
     """Take out what a terminal or a page would act upon, and blocks that this memory injected itself."""
-    if not _SUSPECT.search(text) and _FENCE_WORD not in text:
+    text = harmless(text)
+    if _FENCE_WORD in text:
+        for start, end in _FENCES:
+            text = _without_blocks(text, start, end)
+    return text
+
+
+def harmless(text: str) -> str:
+    """Take out what a terminal would act upon: escape sequences, control signs, marks that turn the writing."""
+    if not _SUSPECT.search(text):
         return text
     if "\x1b" in text or "\x9b" in text:
         text = _ESCAPE.sub("", text)
     if "\r" in text:
         text = _RETURN.sub("\n", text)
-    text = _HALF_PAIR.sub("\ufffd", _UNWANTED.sub("", text))
-    for start, end in _FENCES:
-        text = _without_blocks(text, start, end)
-    return text
+    return _HALF_PAIR.sub("\ufffd", _UNWANTED.sub("", text))
 
 
 def without_hook_context(prompt: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ai_memory.errors import ScopeUnresolvedError
 from ai_memory.model.scope import (
@@ -159,7 +159,11 @@ def _free_name(name: str, here: Sequence[Project], routing: Routing) -> str:
 
 
 def _find(name: str, here: Sequence[Project]) -> Project | None:
-    return next((project for project in here if project.name.casefold() == name.casefold()), None)
+    """Find a project by its name, else by one that it had before it was renamed."""
+    wanted = name.casefold()
+    present = (project for project in here if project.name.casefold() == wanted)
+    former = (project for project in here if wanted in map(str.casefold, project.aliases))
+    return next(present, None) or next(former, None)
 
 
 def _how(routing: Routing) -> str:
@@ -184,7 +188,7 @@ def widened(project: Project, routing: Routing) -> Project | None:
         roots = (*roots, routing.repo_root)
     if identity == project.identity and roots == project.roots:
         return None
-    return Project(project.id, project.workspace_id, project.workspace, project.name, identity, roots)
+    return replace(project, identity=identity, roots=roots)
 
 
 #: The query parameters that say where a client is.

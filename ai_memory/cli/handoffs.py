@@ -10,25 +10,16 @@ from urllib.parse import urlencode
 
 import click
 
-from ai_memory.cli.place import routing_here
+from ai_memory.capture.plain import harmless
+from ai_memory.cli.place import cwd_option, json_option, project_option, routing_here, workspace_option
 from ai_memory.cli.remote import remote_of
 from ai_memory.client.agents import agent_named
 
-_directory = click.option(
-    "--cwd",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    default=".",
-    help="The project's directory.",
-)
-_workspace = click.option("--workspace", help="The workspace, instead of the directory's.")
-_project = click.option("--project", help="The project, instead of the directory's.")
-_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-
 
 @click.command()
-@_workspace
-@_project
-@_json
+@workspace_option
+@project_option
+@json_option
 @click.option("--limit", type=click.IntRange(1, 500), default=50, show_default=True)
 @click.pass_context
 def handoffs(ctx: click.Context, workspace: str | None, project: str | None, as_json: bool, limit: int) -> None:
@@ -62,10 +53,10 @@ def handoff() -> None:
 @click.option("--next", "-n", "steps", multiple=True, help="A next step (repeatable).")
 @click.option("--file", "-f", "files", multiple=True, help="A file that matters (repeatable).")
 @click.option("--to", "to_agent", help="Only this agent may take it.")
-@_directory
-@_workspace
-@_project
-@_json
+@cwd_option
+@workspace_option
+@project_option
+@json_option
 @click.pass_context
 def begin(
     ctx: click.Context,
@@ -97,10 +88,10 @@ def begin(
 @handoff.command()
 @click.argument("handoff_id", required=False, default="")
 @click.option("--agent", default="other", show_default=True, help="Who takes it.")
-@_directory
-@_workspace
-@_project
-@_json
+@cwd_option
+@workspace_option
+@project_option
+@json_option
 @click.pass_context
 def accept(
     ctx: click.Context,
@@ -137,10 +128,10 @@ def accept(
 
 @handoff.command()
 @click.argument("handoff_id")
-@_directory
-@_workspace
-@_project
-@_json
+@cwd_option
+@workspace_option
+@project_option
+@json_option
 @click.pass_context
 def cancel(
     ctx: click.Context, handoff_id: str, cwd: Path, workspace: str | None, project: str | None, as_json: bool
@@ -155,7 +146,7 @@ def cancel(
 @click.option("--agent", default="codex", show_default=True, help="Whose sessions.")
 @click.option("--all", "every", is_flag=True, help="All that are open, not only the newest.")
 @click.option("--session-id", default="", help="This one (its UUID).")
-@_json
+@json_option
 @click.pass_context
 def finalize_session(ctx: click.Context, agent: str, every: bool, session_id: str, as_json: bool) -> None:
     """Close sessions whose agent never said that they were over: page and handoff are committed now."""
@@ -179,9 +170,4 @@ def finalize_session(ctx: click.Context, agent: str, every: bool, session_id: st
 
 
 def _say(answer: Any, as_json: bool, text: str) -> None:
-    click.echo(json.dumps(answer, indent=2) if as_json else _plain(text))
-
-
-def _plain(text: str) -> str:
-    """Drop control characters: stored text must not steer the terminal."""
-    return "".join(char for char in text if char == "\n" or char.isprintable())
+    click.echo(json.dumps(answer, indent=2) if as_json else harmless(text))

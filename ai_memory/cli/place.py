@@ -1,18 +1,23 @@
-"""`where`: what a directory resolves to; and the routing parameters of a command's directory."""
+"""`where`: what a directory resolves to; and how every command finds its workspace and project."""
 
 from __future__ import annotations
 
+import functools
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 
 from ai_memory.capture.scope import Defaults, New, resolve, routing_of
-from ai_memory.cli.remote import remote_of
+from ai_memory.cli.remote import RefusedError, Remote, remote_of
+from ai_memory.cli.shown import quiet
 from ai_memory.client.marker import MarkerError
 from ai_memory.client.place import look, query
 from ai_memory.config import home_directory
-from ai_memory.errors import BadRequestError, ServerUnreachableError
+from ai_memory.errors import BadRequestError, NotFoundError, ServerUnreachableError
 
 
 def routing_here(cwd: Path, workspace: str | None = None, project: str | None = None) -> dict[str, str]:
@@ -28,8 +33,95 @@ def routing_here(cwd: Path, workspace: str | None = None, project: str | None = 
     if workspace:
         routing["workspace"] = workspace
     if project:
+        # The repository of this directory is not that project's: it would answer for it from then on.
+        routing = {key: routing[key] for key in ("cwd", "workspace") if key in routing}
         routing |= {"project": project, "project_src": ""}
     return routing
+
+
+cwd_option = click.option(
+    "--cwd",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=".",
+    help="The project's directory.",
+)
+workspace_option = click.option("--workspace", help="The workspace, instead of the directory's.")
+project_option = click.option("--project", help="The project, instead of the directory's.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """A workspace and project that exist."""
+
+    workspace: str
+    project: str
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The scope as parameters of a request."""
+        return {"workspace": self.workspace, "project": self.project}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a command is told to work: a directory, and what its flags name instead."""
+
+    cwd: Path
+    workspace: str | None
+    project: str | None
+
+    def routing(self) -> dict[str, str]:
+        """Give the routing parameters.
+
+        Raises:
+            BadRequestError: a marker file that decides holds something wrong.
+        """
+        return routing_here(self.cwd, self.workspace, self.project)
+
+    def scope(self, remote: Remote) -> Scope:
+        """Ask which project this leads to, and say so where nobody named it.
+
+        Raises:
+            NotFoundError: there is none; it is not created.
+        """
+        answer = remote.get("/admin/where", self.routing())
+        scope = Scope(answer["workspace"], answer["project"])
+        if not answer["exists"]:
+            raise NotFoundError(
+                f"there is no project {scope.workspace}/{scope.project} yet: go to its directory, or name it with "
+                "--project and --workspace"
+            )
+        tell_scope(f"{scope.workspace}/{scope.project}", answer["resolved_by"])
+        return scope
+
+    def scope_or_all(self, remote: Remote) -> Scope | None:
+        """Do the same for a search: a directory without a project means all projects, and that is said, too."""
+        try:
+            return self.scope(remote)
+        except (NotFoundError, RefusedError) as error:
+            if self.workspace or self.project or error.status not in (400, 404):
+                raise
+            quiet("in all projects: this directory belongs to none")
+            return None
+
+
+def placed(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that say where it works; it is called with `place`."""
+
+    @functools.wraps(command)
+    def with_place(*args: Any, cwd: Path, workspace: str | None, project: str | None, **options: Any) -> None:
+        command(*args, place=Place(cwd, workspace, project), **options)
+
+    for option in (cwd_option, project_option, workspace_option):
+        with_place = option(with_place)
+    return with_place
+
+
+def tell_scope(label: str, by: str) -> None:
+    """Say which project a command worked in, unless somebody named it."""
+    if by != "explicit":
+        quiet(f"in {label} ({by})")
 
 
 @click.command()

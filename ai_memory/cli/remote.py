@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 import click
 
+from ai_memory.capture.plain import harmless
 from ai_memory.client.reach import server_url
 from ai_memory.config import Settings, load_settings
 from ai_memory.errors import AiMemoryError, ServerUnreachableError
 
 _TIMEOUT_SECONDS = 10.0
+#: A server packs a large memory for minutes before it sends the first byte.
+_MAKING_SECONDS = 3600.0
+_CHUNK = 1 << 18
 
 
 class RefusedError(AiMemoryError):
@@ -36,29 +41,53 @@ class Remote:
         """Ask a question; gives the JSON of the answer."""
         return json.loads(self.send("GET", path + ("?" + urlencode(query) if query else "")))
 
-    def post(self, path: str, body: object) -> Any:
-        """Ask for a change; gives the JSON of the answer."""
-        return json.loads(self.send("POST", path, json.dumps(body).encode()))
+    def post(self, path: str, body: object, *, patient: bool = False) -> Any:
+        """Ask for a change; gives the JSON of the answer. A patient caller waits for what takes minutes."""
+        return json.loads(self.send("POST", path, json.dumps(body).encode(), patient=patient))
 
-    def send(self, method: str, path: str, body: bytes | None = None) -> bytes:
+    def send(self, method: str, path: str, body: bytes | None = None, *, patient: bool = False) -> bytes:
         """Send one request; gives the bytes of a 2xx answer.
 
         Raises:
             ServerUnreachableError: nothing answers at the address.
             RefusedError: the answer was not 2xx.
         """
+        with self._connected(_MAKING_SECONDS if patient else _TIMEOUT_SECONDS) as connection:
+            return self._asked(connection, method, path, body).read()
+
+    def download(
+        self, method: str, path: str, headed: Callable[[Mapping[str, str]], None] = lambda _: None
+    ) -> Iterator[tuple[bytes, int]]:
+        """Send one request and give its answer in pieces, each with the bytes of the whole; waits long for the first.
+
+        Args:
+            method, path: the request.
+            headed: called with the answer's headers before the first piece.
+
+        Raises:
+            ServerUnreachableError: nothing answers at the address, or the answer was cut off.
+            RefusedError: the answer was not 2xx.
+        """
+        with self._connected(_MAKING_SECONDS) as connection:
+            response = self._asked(connection, method, path, None)
+            headed(dict(response.headers))
+            total = int(response.headers.get("Content-Length") or 0)
+            got = 0
+            while chunk := response.read(_CHUNK):
+                got += len(chunk)
+                yield chunk, total
+            if got < total:
+                raise http.client.IncompleteRead(b"", total - got)
+
+    @contextmanager
+    def _connected(self, timeout: float) -> Iterator[http.client.HTTPConnection]:
         parts = urlsplit(self.url)
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         if not parts.hostname:
             raise ServerUnreachableError(f"server_url {self.url!r} ({self._source}) is not a URL")
-        connection = kind(parts.hostname, parts.port, timeout=_TIMEOUT_SECONDS)
-        headers = {"Content-Type": "application/json"}
-        if self._token:
-            headers["Authorization"] = f"Bearer {self._token}"
+        connection = kind(parts.hostname, parts.port, timeout=timeout)
         try:
-            connection.request(method, parts.path + path, body, headers)
-            response = connection.getresponse()
-            answer = response.read()
+            yield connection
         except (OSError, http.client.HTTPException) as error:
             raise ServerUnreachableError(
                 f"no server answers at {self.url} (server_url: {self._source}): {error}. "
@@ -66,20 +95,32 @@ class Remote:
             ) from error
         finally:
             connection.close()
+
+    def _asked(
+        self, connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None
+    ) -> http.client.HTTPResponse:
+        headers = {"Content-Type": "application/json"}
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
+        connection.request(method, urlsplit(self.url).path + path, body, headers)
+        response = connection.getresponse()
         if not 200 <= response.status < 300:
-            raise _refusal(method, path, response.status, answer)
-        return answer
+            raise _refusal(method, path, response.status, response.read())
+        return response
 
 
 def _refusal(method: str, path: str, status: int, answer: bytes) -> RefusedError:
     text = answer.decode("utf-8", "replace").strip()
+    details: dict[str, object] = {}
     try:
-        text = json.loads(text)["error"]
+        details = dict(json.loads(text))
+        text = str(details.pop("error"))
     except (ValueError, KeyError, TypeError):
         text = text or "no explanation"
     hint = ": set AI_MEMORY_AUTH_TOKEN to the server's token" if status == 401 else ""
-    error = RefusedError(f"{method} {path.partition('?')[0]}: server returned {status}: {text}{hint}")
+    error = RefusedError(f"{method} {path.partition('?')[0]}: server returned {status}: {harmless(text)}{hint}")
     error.exit_code = 2 if status in (400, 422) else 1
+    error.status, error.details = status, details
     return error
 
 

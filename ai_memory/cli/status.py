@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from ai_memory.capture.plain import harmless
 from ai_memory.cli.remote import Remote, settings_of
 from ai_memory.client.notes import summary
 from ai_memory.client.reach import server_url
@@ -18,7 +19,19 @@ from ai_memory.install.codex import trust_hint
 from ai_memory.install.staging import bundle_folder
 from ai_memory.install.target import Site
 
-_STAGES = {"ingest": "events", "compile": "checkpoints", "handoffs": "session starts", "catch_up": "read at start"}
+_STAGES = {
+    "ingest": "events",
+    "compile": "checkpoints",
+    "pages": "page writes",
+    "indexing": "indexed",
+    "handoffs": "session starts",
+    "catch_up": "read at start",
+    "upkeep": "upkeep",
+}
+
+
+#: Less than this, or than a fifth of the databases, is not worth a word.
+_RECLAIM_BYTES = 64 * 1024 * 1024
 
 
 @click.command()
@@ -63,8 +76,15 @@ def _print_server(report: dict[str, Any]) -> None:
     _row("listening on", report["bind"])
     _row("projects", counts["projects"])
     _row("sessions", f"{counts['sessions']}, with {counts['observations']} observations")
-    waiting = f"{derived['sessions_uncompiled']} to write, {derived['sessions_uncommitted']} to commit"
-    _row("pages", f"{counts['pages_latest']} of sessions, {waiting if any(derived.values()) else 'all committed'}")
+    uncompiled, uncommitted = derived["sessions_uncompiled"], derived["sessions_uncommitted"]
+    if uncompiled or uncommitted:
+        _row("", f"pages of {uncompiled} to write, of {uncommitted} to commit")
+    _row("pages", f"{counts['pages_latest']} (all versions: {counts['pages_all']})")
+    unresolved = derived["unresolved_links_from_latest_pages"]
+    _row("links", f"{derived['links_from_latest_pages']} (unresolved: {unresolved})")
+    _print_pages(report["pages"])
+    if derived["index_rebuilt"]:
+        _row("index", f"made anew at the start: {derived['index_rebuilt']}")
     _row("handoffs", f"{handoffs.get('open', 0)} open, {handoffs.get('accepted', 0)} taken")
     for stage, label in _STAGES.items():
         meter = report["stages"][stage]
@@ -72,12 +92,64 @@ def _print_server(report: dict[str, Any]) -> None:
         _row(label, ", ".join(done) or "nothing yet")
         if meter["last_error"]:
             _row("", click.style(f"last error {meter['last_error_at']}: {meter['last_error']}", fg="red"))
+    _print_storage(report["storage"])
     if damaged := report["storage"]["damaged_raw_lines"]:
         _row("raw log", click.style(f"{damaged} damaged lines were passed over", fg="red"))
     for key, source in report["settings"].items():
         _row("setting", f"{key} from {source}")
     for key in report["unknown_settings"]:
         _row("setting", click.style(f"{key} is not known and has no effect", fg="yellow"))
+
+
+def _print_storage(storage: dict[str, Any]) -> None:
+    """Say what takes how much space, and whether some of it can be had back."""
+    sizes = {
+        "raw": storage["raw"]["bytes"],
+        "pages": storage["wiki_bytes"],
+        "git": storage["git_bytes"],
+        "databases": storage["database_bytes"],
+    }
+    _row("storage", ", ".join(f"{what} {_megabytes(size)}" for what, size in sizes.items()))
+    reclaimable = storage["reclaimable_bytes"]
+    if reclaimable >= max(_RECLAIM_BYTES, storage["database_bytes"] // 5):
+        _warn("", f"{_megabytes(reclaimable)} of the databases are reclaimable: run `ai-memory compact`")
+
+
+def _megabytes(size: int) -> str:
+    return f"{size / 1e6:,.1f} MB"
+
+
+def _print_pages(pages: dict[str, Any]) -> None:
+    """Name the pages that somebody should look at."""
+    for each in pages["problems"]:
+        _warn_of("problem", each["page"], each["problem"])
+    _more(pages["with_problems"], pages["problems"])
+    for key, label, what in (
+        ("deleted_but_there", "deleted", "the file is there again; it is not read"),
+        ("missing", "missing", "too many are, to be taken for deleted"),
+        ("raw_logs_of_purged", "purged", "the raw log is there again; it is not read"),
+    ):
+        for page in pages[key]["first"]:
+            _warn_of(label, page, what)
+        _more(pages[key]["count"], pages[key]["first"])
+
+
+def _warn_of(label: str, page: str, what: str) -> None:
+    """Say what is wrong with a page, on two lines where one would be too long."""
+    if len(page) + len(what) <= 60:
+        _warn(label, f"{page}: {what}")
+    else:
+        _warn(label, page)
+        _warn("", f"  {what}")
+
+
+def _warn(label: str, text: str) -> None:
+    _row(label, click.style(harmless(text), fg="yellow"))
+
+
+def _more(count: int, named: list[Any]) -> None:
+    if count > len(named):
+        _row("", f"and {count - len(named)} more")
 
 
 def _print_client(client: dict[str, Any], url: str, hints: list[str]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from ai_memory.compile.account import Account, Failure, quoted
 from ai_memory.model.event import Kind, Observation
@@ -19,6 +20,16 @@ _PROMPT_LENGTH = 2_000
 def session_path(session: Session) -> str:
     """Say where a session's page is in its project."""
     return f"sessions/{session.id}.md"
+
+
+def session_of(path: str) -> UUID | None:
+    """Say which session's page has this path, None for any other page."""
+    name = path.removeprefix("sessions/").removesuffix(".md")
+    try:
+        session_id = UUID(name)
+    except ValueError:
+        return None
+    return session_id if path == f"sessions/{session_id}.md" else None
 
 
 def title_of(session: Session, observations: Sequence[Observation]) -> str:
@@ -65,8 +76,13 @@ def session_page(
         "agent": session.agent,
         "started": stamp(session.started),
         "ended": stamp(session.last),
+        **({"directory": session.cwd} if session.cwd else {}),
+        "prompts": session.prompts,
+        "tools": session.tools,
         "observations": session.observations,
     }
+    if session.native not in ("", str(session.id)):
+        front["native"] = session.native
     sections = [
         f"# {title}\n\n{summary}.\n",
         f"Continues [[{continues}]].\n" if continues else "",
@@ -84,6 +100,31 @@ def session_page(
         "*Compiled by rules from what the hooks recorded; no model was asked.*\n",
     ]
     return PageChange(session_path(session), formatted(front, "\n".join(part for part in sections if part)))
+
+
+def session_in(front: Mapping[str, object], *, project_id: UUID, session_id: UUID) -> Session | None:
+    """Read a session back from the front matter of its page; None where that does not say when it was."""
+    started, last = _time(front.get("started")), _time(front.get("ended"))
+    count = _count(front.get("observations"), 0)
+    if started is None or last is None or not count:
+        return None
+    return Session(
+        project_id=project_id,
+        id=session_id,
+        native=str(front.get("native") or session_id),
+        agent=str(front.get("agent") or "other"),
+        cwd=str(front.get("directory") or ""),
+        started=started,
+        last=last,
+        observations=count,
+        # A session without either has no page; pages had no such lines at first.
+        prompts=_count(front.get("prompts"), 1),
+        tools=_count(front.get("tools"), 0),
+        ended=count,
+        title=str(front.get("title") or ""),
+        compiled=count,
+        committed=count,
+    )
 
 
 def ledger_lines(observations: Sequence[Observation]) -> dict[str, str]:
@@ -148,6 +189,19 @@ def _duration(length: timedelta) -> str:
     if seconds < 120:
         return f"{seconds} s"
     return f"{seconds // 60} m" if seconds < 7_200 else f"{seconds // 3_600} h"
+
+
+def _time(value: object) -> datetime | None:
+    """Read a time of the front matter, which YAML may have read already."""
+    try:
+        at = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+        return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _count(value: object, otherwise: int) -> int:
+    return value if isinstance(value, int) and 0 <= value < 1 << 31 else otherwise
 
 
 def _one_line(text: str) -> str:

@@ -26,6 +26,7 @@ from ai_memory.model.scope import Project
 from ai_memory.model.session import Session, advanced, begun
 from ai_memory.store.index import Row
 from ai_memory.store.rawlog import Entry
+from ai_memory.store.steps import Step, reached
 
 BATCH_ITEMS = 256
 KEY_DAYS = 30
@@ -53,7 +54,7 @@ class Outcome:
 
     Attributes:
         what: "stored", "replayed", "ignored_end", "dropped_policy", "dropped_subagent", "dropped_invalid",
-            "dropped_scope" or "self_test".
+            "dropped_scope", "dropped_deleted" or "self_test".
         scope: the workspace and project, "" when there is none.
         by: how the scope was found, or why the event was dropped.
     """
@@ -105,6 +106,10 @@ class Intake:
         Returns:
             for each delivery its events' outcomes, or the error that refuses the whole delivery.
         """
+        with self._stores.intake_lock:
+            return self._record(deliveries)
+
+    def _record(self, deliveries: Sequence[Delivery]) -> list[list[Outcome] | AiMemoryError]:
         group = _Group()
         answers: list[list[Outcome] | AiMemoryError] = []
         for delivery in deliveries:
@@ -189,17 +194,22 @@ class Intake:
             return Outcome("dropped_invalid", by=f"the session id is longer than {_LONGEST_SESSION_ID} characters")
         works_in = self._session_projects(session_id, group)
         try:
-            resolved = self._projects.ensure(self._projects.routing(query, cwd), works_in)
+            routing = self._projects.routing(query, cwd)
+            if self._projects.was_purged(routing, observed.at, works_in):
+                return Outcome("dropped_deleted", by="the project was purged since")
+            resolved = self._projects.ensure(routing, works_in)
         except BadRequestError as error:
             return Outcome("dropped_scope", by=str(error))
-        project = resolved.project
+        project = self._projects.home(resolved.project, session_id)
+        if project is None:
+            return Outcome("dropped_deleted", resolved.project.label, "the session was purged")
         # A session that has moved may have stored the event where it was then.
         if observed.key and any(
             self._is_known(home, observed.key, group) for home in {project.id, *(other.id for other in works_in)}
         ):
             return Outcome("replayed", project.label, resolved.by)
         place = (project.id, session_id)
-        session = group.sessions.get(place) or self._sessions.get(place) or self._stores.index.session(*place)
+        session = group.sessions.get(place) or self._sessions.get(place) or self._stores.index.recorded(*place)
         if observed.kind is Kind.SESSION_END and (session is None or session.is_over):
             return Outcome("ignored_end", project.label, resolved.by)
         if session is None:
@@ -235,9 +245,10 @@ class Intake:
         ]
         now = self._stores.clock()
         sizes = self._stores.rawlog.append(entries)
+        reached(Step.INGEST_APPENDED)
         try:
             self._stores.index.save(
-                Row(group.sessions[place], size, [(o.key, now) for o in group.observations[place]])
+                Row(group.sessions[place], size, group.observations[place], now)
                 for place, (_, size) in zip(places, sizes, strict=True)
             )
         except StorageError:
@@ -245,10 +256,16 @@ class Intake:
             for entry, (size, _) in zip(entries, sizes, strict=True):
                 self._stores.rawlog.cut(entry, size)
             raise
+        reached(Step.INGEST_INDEXED)
         self._remember(group)
         for place in places:
             for observation in group.observations[place]:
                 self._on_change(group.sessions[place], observation.kind)
+
+    def forget(self) -> None:
+        """Forget what was remembered of sessions: they were moved or purged. The caller holds the intake lock."""
+        self._sessions.clear()
+        self._homes.clear()
 
     def _key_of(self, query: Mapping[str, str]) -> str:
         key = query.get("ingest_key", "")

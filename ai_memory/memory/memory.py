@@ -3,39 +3,57 @@
 from __future__ import annotations
 
 import os
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from ai_memory import __version__
 from ai_memory.capture.scope import Defaults
 from ai_memory.capture.scrub import Scrubber
 from ai_memory.config import Settings, home_directory
-from ai_memory.errors import StorageError
+from ai_memory.errors import AiMemoryError, StorageError
 from ai_memory.memory.handoffs import Handoffs
+from ai_memory.memory.indexing import Indexing, Progress
 from ai_memory.memory.intake import KEY_DAYS, Intake, Policy
 from ai_memory.memory.meters import Meter
+from ai_memory.memory.moves import Moves
+from ai_memory.memory.outside import Outside
+from ai_memory.memory.pages import Pages
 from ai_memory.memory.projects import Projects
+from ai_memory.memory.purge import Purge
+from ai_memory.memory.recall import Recall
 from ai_memory.memory.sessions import Sessions
 from ai_memory.memory.stores import open_stores, utc_now
+from ai_memory.memory.upgrade import upgrade, wiki_format
+from ai_memory.memory.upkeep import Upkeep
 from ai_memory.model.scope import plain_path
 from ai_memory.model.session import Session, advanced, begun
 from ai_memory.store.index import Row
 from ai_memory.store.lock import DirectoryLock
 from ai_memory.store.rawlog import RawFile
+from ai_memory.store.swap import clear_leftovers, finish_restore
 
 _GRACE_SECONDS = 5.0
+#: So many pages with a problem are named in `status`.
+_NAMED = 5
 
 
 class Memory:
     """One data directory, opened. Close it when done."""
 
-    def __init__(self, settings: Settings, clock: Callable[[], datetime] = utc_now) -> None:
+    def __init__(
+        self, settings: Settings, clock: Callable[[], datetime] = utc_now, *, reindexing: Progress | None = None
+    ) -> None:
         """Take the lock, open the stores and catch up with the files.
+
+        Args:
+            settings, clock: how, and when.
+            reindexing: make the index anew, and call this as it goes on.
 
         Raises:
             DirectoryInUseError: another process has the directory.
             ConfigError: a pattern in the settings is not a regular expression.
+            NewerFormatError, NewerDatabaseError: a newer version of this program wrote the directory.
             StorageError: the directory cannot be written.
         """
         self.settings = settings
@@ -44,26 +62,57 @@ class Memory:
         self._lock = DirectoryLock(settings.data_dir)
         try:
             self._lock.hold()
-            self.stores = open_stores(settings.data_dir, scrubber, clock)
+            finish_restore(settings.data_dir)
+            clear_leftovers(settings.data_dir)
+            self._upgraded_from = upgrade(settings.data_dir, clock)
+            anew = "somebody asked for it (reindex)" if reindexing else ""
+            self.stores = open_stores(settings.data_dir, scrubber, clock, anew=anew)
+        except AiMemoryError:
+            self._lock.release()
+            raise
         except OSError as error:
+            self._lock.release()
             raise StorageError(
                 f"the data directory {settings.data_dir} cannot be used: {error.strerror} ({error.filename})"
             ) from error
         self.catch_up_meter = Meter()
         defaults = Defaults(settings["workspace"], settings["project"], plain_path(home_directory()))
         self.projects = Projects(self.stores, defaults)
-        self.sessions = Sessions(self.stores, self.projects, timedelta(seconds=settings["session_idle_secs"]))
+        self.indexing = Indexing(self.stores, self.projects)
+        self.pages = Pages(self.stores, self.projects, self.indexing)
+        self.outside = Outside(self.stores, self.projects, self.indexing, self.pages)
+        self.recall = Recall(self.stores, self.projects)
+        idle = timedelta(seconds=settings["session_idle_secs"])
+        self.sessions = Sessions(self.stores, self.projects, self.pages, idle)
         quiet = timedelta(seconds=settings["handoff_quiet_secs"])
         self.handoffs = Handoffs(self.stores, self.projects, self.sessions, quiet)
         policy = Policy(settings["capture_prompts"], settings["capture_assistant"])
         self.intake = Intake(self.stores, self.projects, policy, self.sessions.note_change)
-        self._catch_up()
+        self.moves = Moves(
+            self.stores, self.projects, self.pages, self.indexing, self.sessions, self.intake, quiet=quiet
+        )
+        self.purge = Purge(
+            self.stores,
+            self.projects,
+            self.indexing,
+            self.sessions,
+            self.intake,
+            data_dir=settings.data_dir,
+            quiet=quiet,
+        )
+        self.upkeep = Upkeep(self.stores, self.projects, self.indexing, self.pages, self.intake, settings)
+        #: Raw logs of what was purged, or moved away: they came back by themselves and are not read.
+        self.left_out: list[RawFile] = []
+        with self.stores.intake_lock, self.stores.wiki.lock:
+            self.stores.operations.finish()
+        self._catch_up(reindexing or (lambda *_: None))
 
     def close(self) -> None:
         """Bring what is due to an end, close the stores and give the lock back."""
         try:
             # What is left over is due again at the next start.
             self.sessions.settle(_GRACE_SECONDS)
+            self.upkeep.reads.flush(now=True)
         finally:
             self.stores.close()
             self._lock.release()
@@ -72,14 +121,20 @@ class Memory:
         """Drop idempotency keys that are older than the wire promises to remember them."""
         self.stores.index.forget_keys(self._clock() - timedelta(days=KEY_DAYS))
 
-    def _catch_up(self) -> None:
+    def _catch_up(self, progress: Progress) -> None:
         """Read what the raw log holds beyond the index's marks: after a crash a little, without an index all."""
+        self.outside.reconcile(progress)
+        self.indexing.former_texts(progress)
         marks = self.stores.index.raw_marks()
         rebuilt = not marks
-        for file in self.stores.rawlog.files():
+        files = [file for file in self.stores.rawlog.files() if not self._is_left_out(file)]
+        for done, file in enumerate(files, start=1):
             mark = marks.get((file.project_id, file.session_id), 0)
             if mark != file.size:
                 self._catch_up_with(file, mark)
+            progress("sessions", done, len(files))
+        self._settle_sessions_without_log(marks.keys() - {(file.project_id, file.session_id) for file in files})
+        self.stores.pages.drop_old_texts(self.stores.wiki.is_buried)
         self.forget_keys()
         self.sessions.recover_marks(index_was_lost=rebuilt)
         for session in self.stores.index.unfinished():
@@ -87,6 +142,21 @@ class Memory:
                 self.sessions.note_due(session, "session")
             elif session.compiled < session.observations and not session.in_turn:
                 self.sessions.note_due(session, "")
+
+    def _settle_sessions_without_log(self, places: Iterable[tuple[UUID, UUID]]) -> None:
+        for project_id, session_id in places:
+            if project := self.projects.known(project_id):
+                self.indexing.session(project, session_id)
+            else:
+                self.stores.index.forget(project_id, session_id)
+
+    def _is_left_out(self, file: RawFile) -> bool:
+        """Tell whether a raw log is of something that was purged or moved away; it is remembered for `status`."""
+        gone = self.stores.wiki.is_gone
+        left_out = gone(file.workspace_id, str(file.project_id)) or gone(file.project_id, str(file.session_id))
+        if left_out:
+            self.left_out.append(file)
+        return left_out
 
     def _catch_up_with(self, file: RawFile, mark: int) -> None:
         rawlog = self.stores.rawlog
@@ -100,15 +170,14 @@ class Memory:
             session = advanced(session, observation)
         if session:
             # When an event came is not in the log; it was not after the file was last written to.
-            self.stores.index.save([Row(session, size, [(o.key, file.written) for o in observations])])
+            self.stores.index.save([Row(session, size, observations, file.written)])
             self.catch_up_meter.count("observations", self._clock(), len(observations))
 
     # Status
 
     def status(self, *, bind: str) -> dict[str, object]:
         """Report what there is, what each stage did, and what it last failed at (the wire's StatusReport)."""
-        index, data_dir = self.stores.index.counts(), self.settings.data_dir
-        disk = shutil.disk_usage(data_dir)
+        index, pages, data_dir = self.stores.index.counts(), self.stores.pages.counts(), self.settings.data_dir
         return {
             "version": __version__,
             "pid": os.getpid(),
@@ -117,7 +186,8 @@ class Memory:
             "db_path": str(data_dir / "db" / "index.db"),
             "counts": {
                 "projects": len(self.projects.all()),
-                "pages_latest": index["pages"],
+                "pages_latest": pages["pages"],
+                "pages_all": pages["versions"],
                 "sessions": index["sessions"],
                 "observations": index["observations"],
                 "handoffs": self.stores.state.counts(),
@@ -125,22 +195,48 @@ class Memory:
             "derived": {
                 "sessions_uncompiled": index["uncompiled"],
                 "sessions_uncommitted": index["uncommitted"],
+                "pages_rows": pages["pages"],
+                "links_from_latest_pages": pages["links"],
+                "unresolved_links_from_latest_pages": len(self.pages.unresolved()),
+                "index_rebuilt": self.stores.rebuilt or None,
             },
+            "pages": self._pages_report(),
             "ingest": self.intake.meter.report(),
             "stages": {
                 "ingest": self.intake.meter.report(),
                 "compile": self.sessions.meter.report(),
+                "pages": self.pages.meter.report(),
+                "indexing": self.indexing.meter.report(),
                 "handoffs": self.handoffs.meter.report(),
                 "catch_up": self.catch_up_meter.report(),
+                "upkeep": self.upkeep.meter.report(),
             },
+            "wiki_format": wiki_format(data_dir, self._upgraded_from),
             "providers": {"llm": {"configured": False}, "embedding": {"configured": False}},
-            "storage": {
-                "data_dir_free_bytes": disk.free,
-                "damaged_raw_lines": sum(self.stores.rawlog.damaged.values()),
-            },
+            "storage": self.upkeep.storage(),
             "settings": {key: source for key, source in self.settings.sources.items() if source != "default"},
             "unknown_settings": list(self.settings.unknown),
         }
+
+    def _pages_report(self) -> dict[str, object]:
+        """Report what somebody should look at: how many there are, and the first of them."""
+        problems = [(self._name(project, path), problem) for project, path, problem in self.stores.pages.problems()]
+        ignored = sorted(self._name(project, path) for project, path in self.indexing.ignored)
+        suspicious = [self._name(project, path) for project, paths in self.outside.suspicious.items() for path in paths]
+        return {
+            "with_problems": len(problems),
+            "problems": [{"page": page, "problem": problem} for page, problem in problems[:_NAMED]],
+            "deleted_but_there": {"count": len(ignored), "first": ignored[:_NAMED]},
+            "missing": {"count": len(suspicious), "first": suspicious[:_NAMED]},
+            "raw_logs_of_purged": {
+                "count": len(self.left_out),
+                "first": [str(file.path) for file in self.left_out[:_NAMED]],
+            },
+        }
+
+    def _name(self, project_id: UUID, path: str) -> str:
+        project = self.projects.known(project_id)
+        return f"{project.label if project else project_id}/{path}"
 
     def unfinished(self, agent: str, project_id: object | None = None) -> list[Session]:
         """List sessions that have not been closed, newest first."""

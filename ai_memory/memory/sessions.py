@@ -17,9 +17,10 @@ from uuid import UUID
 from ai_memory.client.agents import agent_named
 from ai_memory.compile.account import account_of
 from ai_memory.compile.handoff import automatic_handoff
-from ai_memory.compile.session_page import ledger_lines, session_page, session_path, title_of
+from ai_memory.compile.session_page import ledger_lines, session_in, session_page, session_path, title_of
 from ai_memory.errors import NotFoundError
 from ai_memory.memory.meters import Meter
+from ai_memory.memory.pages import Pages
 from ai_memory.memory.projects import Projects
 from ai_memory.memory.stores import Stores
 from ai_memory.model.event import Kind, Observation, Scrubbed
@@ -28,6 +29,7 @@ from ai_memory.model.ids import new_id
 from ai_memory.model.page import front_matter
 from ai_memory.model.scope import Project
 from ai_memory.model.session import Session
+from ai_memory.store.steps import Step, reached
 from ai_memory.store.wiki import Append
 
 #: What brings a session's page up to date, and whether that is a commit: kind -> commit subject's label.
@@ -42,9 +44,10 @@ _TURN_ENDS = frozenset({Kind.STOP, *_COMMITS})
 class Sessions:
     """Sessions of all projects."""
 
-    def __init__(self, stores: Stores, projects: Projects, idle: timedelta) -> None:
+    def __init__(self, stores: Stores, projects: Projects, pages: Pages, idle: timedelta) -> None:
         self._stores = stores
         self._projects = projects
+        self._pages = pages
         self._idle = idle
         self._due: dict[tuple[UUID, UUID], str] = {}
         self._due_lock = threading.Lock()
@@ -62,6 +65,13 @@ class Sessions:
         with self._due_lock:
             place = (session.project_id, session.id)
             self._due[place] = label or self._due.get(place, "")
+
+    def forget(self, project_id: UUID, session_id: UUID | None = None) -> None:
+        """Forget what is due of a session, or of all of a project: it was purged, or is another project's now."""
+        with self._due_lock:
+            for place in list(self._due):
+                if place[0] == project_id and session_id in (None, place[1]):
+                    del self._due[place]
 
     def has_due(self) -> bool:
         """Tell whether `settle` has something to do."""
@@ -89,6 +99,9 @@ class Sessions:
                 return False
             try:
                 self.checkpoint(*place, label=label)
+            except NotFoundError:
+                # It was purged or moved since, or its time was over.
+                self.meter.count("gone", self._stores.clock())
             except BaseException:
                 with self._due_lock:
                     self._due.setdefault(place, label)
@@ -141,24 +154,28 @@ class Sessions:
     def _write(self, project: Project, session: Session, observations: list[Observation], label: str) -> str:
         account = account_of(observations, session.cwd)
         page = session_page(session, observations, account, continues=self._continued(session))
-        pages = {page.path: self._stores.scrubber.scrub(page.text)}
-        if session.compiled < session.observations:
+        over = label in ("session", "idle")
+        if session.compiled < session.observations or over:
             handoff_id = new_id(self._stores.clock())
             handoff = automatic_handoff(session, observations, account, project, handoff_id=handoff_id)
-            self._stores.state.publish(handoff, replacing_cwd=label in ("session", "idle"))
+            self._stores.state.publish(handoff, replacing_cwd=over)
+        reached(Step.CHECKPOINT_HANDED_OVER)
         count = session.observations
+        agent = agent_named(session.agent)
+        author = (agent.title if agent.name == session.agent else session.agent, f"{session.agent}@local")
         if not label:
-            self._stores.wiki.write(project, pages)
-            self._stores.index.mark(session, compiled=count)
+            self._pages.keep(
+                project, page, author=author, mark=lambda: self._stores.index.mark(session, compiled=count)
+            )
+            reached(Step.CHECKPOINT_WRITTEN)
             return ""
         ledger = ledger_lines(observations[self._committed(project, session, page.path) :])
-        agent = agent_named(session.agent)
-        return self._stores.wiki.commit(
+        return self._pages.keep(
             project,
-            pages,
-            _subject(label, session, title_of(session, observations), project),
+            page,
+            subject=_subject(label, session, title_of(session, observations), project),
             appends=[Append(path, self._stores.scrubber.scrub(text)) for path, text in ledger.items()],
-            author=(agent.title if agent.name == session.agent else session.agent, f"{session.agent}@local"),
+            author=author,
             mark=lambda: self._stores.index.mark(session, compiled=count, committed=count),
         )
 
@@ -201,7 +218,9 @@ class Sessions:
     def _committed(self, project: Project, session: Session, path: str) -> int:
         """Give the mark of what git holds of a session; git itself is asked where a crash left that open."""
         full = f"{project.workspace_id}/{project.id}/{path}"
-        return _mark_in(self._stores.wiki.git.show(full)) if full in self._stores.wiki.unmarked else session.committed
+        if full not in self._stores.wiki.unmarked:
+            return session.committed
+        return _mark_in(self._stores.wiki.git.show(full), session)
 
     def recover_marks(self, *, index_was_lost: bool) -> None:
         """Read from pages and git how far sessions are compiled and committed, where the index cannot know it.
@@ -218,10 +237,14 @@ class Sessions:
             path = session_path(session)
             full = f"{project.workspace_id}/{project.id}/{path}"
             if full in dirty:
-                index.mark(session, committed=_mark_in(wiki.git.show(full)))
+                committed = _mark_in(wiki.git.show(full), session)
+                # The commit had this page and came after its handoff: the mark alone was cut off.
+                index.mark(session, compiled=max(session.compiled, committed), committed=committed)
                 wiki.unmarked.discard(full)
             if index_was_lost:
-                compiled = _mark_in(wiki.read(project, path))
+                # Of a page that was deleted nothing will be written again, least of all its lines in the ledger.
+                gone = wiki.is_gone(project.id, path)
+                compiled = session.observations if gone else _mark_in(wiki.read(project, path), session)
                 index.mark(session, compiled=compiled, committed=None if full in dirty else compiled)
 
 
@@ -231,9 +254,12 @@ def _slim(observation: Observation) -> Observation:
     return replace(observation, body=Scrubbed("")) if tool and tool.outcome != "error" else observation
 
 
-def _mark_in(text: str | None) -> int:
-    mark = front_matter(text).get("observations") if text else 0
-    return mark if isinstance(mark, int) else 0
+def _mark_in(text: str | None, session: Session) -> int:
+    """Read how many observations of a session its page covers."""
+    front = front_matter(text) if text else {}
+    kept = session_in(front, project_id=session.project_id, session_id=session.id)
+    # A page that ends before the session begins is of a former part, whose raw log is gone.
+    return kept.observations if kept and kept.last >= session.started.replace(microsecond=0) else 0
 
 
 def _subject(label: str, session: Session, title: str, project: Project) -> str:

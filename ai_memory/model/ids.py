@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from uuid import NAMESPACE_OID, UUID, uuid5
 
@@ -14,6 +14,11 @@ def new_id(at: datetime) -> UUID:
     random = int.from_bytes(os.urandom(10), "big")
     value = milliseconds << 80 | 7 << 76 | (random >> 68 & 0xFFF) << 64 | 0b10 << 62 | random & ((1 << 62) - 1)
     return UUID(int=value)
+
+
+def minted_at(id_: UUID) -> datetime:
+    """Read from a UUID version 7 when it was minted, to the millisecond."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=id_.int >> 80)
 
 
 @lru_cache(1024)

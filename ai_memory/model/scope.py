@@ -35,6 +35,15 @@ def checked_name(name: str, what: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class Workspace:
+    """One workspace: its folder's name, its name, and the names that it had before."""
+
+    id: UUID
+    name: str
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
     """One project as its manifest describes it.
 
@@ -45,6 +54,7 @@ class Project:
         name: its name, unique in the workspace when letter case is ignored.
         identity: the normalised git remote ("github.com/acme/shop"), or "".
         roots: main repository roots seen for it on any machine.
+        aliases: names that it had before it was renamed.
     """
 
     id: UUID
@@ -53,6 +63,7 @@ class Project:
     name: str
     identity: str = ""
     roots: tuple[str, ...] = ()
+    aliases: tuple[str, ...] = ()
 
     @property
     def label(self) -> str:

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Mapping
-from typing import Any
-from uuid import UUID
 
 from aiohttp import web
 
 from ai_memory.capture.scope import New
 from ai_memory.errors import BadRequestError, NotFoundError
-from ai_memory.memory.memory import Memory
 from ai_memory.model.handoff import stamp
-from ai_memory.model.scope import Project
+from ai_memory.server import asked
 from ai_memory.server.keys import BIND, MEMORY
 
 
@@ -25,17 +20,23 @@ async def status(request: web.Request) -> web.Response:
 
 
 async def projects(request: web.Request) -> web.Response:
-    """GET /admin/projects: names, identities and roots of all projects."""
-    rows = [
-        {
-            "workspace_name": project.workspace,
-            "project_name": project.name,
-            "identity": project.identity or None,
-            "roots": list(project.roots),
-        }
-        for project in request.app[MEMORY].projects.all()
-    ]
-    return web.json_response({"projects": sorted(rows, key=lambda row: (row["workspace_name"], row["project_name"]))})
+    """GET /admin/projects: names, identities, roots and page counts of all projects."""
+    memory = request.app[MEMORY]
+    totals = await asyncio.to_thread(memory.stores.pages.totals)
+    rows = []
+    for project in sorted(memory.projects.all(), key=lambda each: (each.workspace, each.name)):
+        pages, updated = totals.get(project.id, (0, None))
+        rows.append(
+            {
+                "workspace_name": project.workspace,
+                "project_name": project.name,
+                "page_count": pages,
+                "last_updated": stamp(updated) if updated else None,
+                "identity": project.identity or None,
+                "roots": list(project.roots),
+            }
+        )
+    return web.json_response({"projects": rows})
 
 
 async def where(request: web.Request) -> web.Response:
@@ -72,7 +73,7 @@ async def open_sessions(request: web.Request) -> web.Response:
     """GET /admin/open-sessions: sessions that were not closed, newest first."""
     memory = request.app[MEMORY]
     query = request.query
-    project = _project(memory, query) if query.get("project") else None
+    project = asked.optional_project(memory, query)
     if query.get("all") and query.get("session_id"):
         raise BadRequestError("all and session_id exclude each other")
     sessions = await asyncio.to_thread(memory.unfinished, query.get("agent", ""), project.id if project else None)
@@ -88,8 +89,8 @@ async def open_sessions(request: web.Request) -> web.Response:
 async def handoffs(request: web.Request) -> web.Response:
     """GET /admin/handoffs: open handoffs, oldest first, without their content."""
     memory = request.app[MEMORY]
-    project = _project(memory, request.query) if request.query.get("project") else None
-    limit = _limit(request.query.get("limit", "50"), 500)
+    project = asked.optional_project(memory, request.query)
+    limit = asked.limit(request.query, 50, 500)
     rows = await asyncio.to_thread(memory.handoffs.open, project, limit)
     return web.json_response(
         {
@@ -111,17 +112,17 @@ async def handoffs(request: web.Request) -> web.Response:
 
 async def handoff_begin(request: web.Request) -> web.Response:
     """POST /admin/handoffs/begin: leave a handoff; the project is created when it is new."""
-    memory, body = request.app[MEMORY], await _body(request)
-    resolved = await asyncio.to_thread(memory.projects.ensure, memory.projects.routing(_texts(body.get("routing", {}))))
+    memory, body = request.app[MEMORY], await asked.json_body(request)
+    resolved = await asyncio.to_thread(memory.projects.ensure, memory.projects.routing(asked.place(body)))
     handoff = await asyncio.to_thread(
         lambda: memory.handoffs.begin(
             resolved.project,
-            summary=_text(body, "summary"),
-            open_questions=_list(body, "open_questions"),
-            next_steps=_list(body, "next_steps"),
-            files_touched=_list(body, "files_touched"),
-            to_agent=_text(body, "to_agent"),
-            from_agent=_text(body, "from_agent"),
+            summary=asked.text(body, "summary"),
+            open_questions=asked.texts(body, "open_questions"),
+            next_steps=asked.texts(body, "next_steps"),
+            files_touched=asked.texts(body, "files_touched"),
+            to_agent=asked.text(body, "to_agent"),
+            from_agent=asked.text(body, "from_agent"),
         )
     )
     return web.json_response(
@@ -131,12 +132,12 @@ async def handoff_begin(request: web.Request) -> web.Response:
 
 async def handoff_accept(request: web.Request) -> web.Response:
     """POST /admin/handoffs/accept: take the named handoff, or the best open one."""
-    memory, body = request.app[MEMORY], await _body(request)
-    project = _existing(memory, body)
-    named = _text(body, "handoff_id")
+    memory, body = request.app[MEMORY], await asked.json_body(request)
+    project = asked.existing(memory, body)
+    named = asked.text(body, "handoff_id")
     handoff = await asyncio.to_thread(
         lambda: memory.handoffs.accept(
-            project, handoff_id=_uuid(named) if named else None, by=_text(body, "agent"), session=None
+            project, handoff_id=asked.uuid(named) if named else None, by=asked.text(body, "agent"), session=None
         )
     )
     return web.json_response({"handoff": handoff.as_json() if handoff else None, "scope": project.label})
@@ -144,71 +145,10 @@ async def handoff_accept(request: web.Request) -> web.Response:
 
 async def handoff_cancel(request: web.Request) -> web.Response:
     """POST /admin/handoffs/cancel: withdraw an open handoff."""
-    memory, body = request.app[MEMORY], await _body(request)
-    project = _existing(memory, body)
-    handoff = await asyncio.to_thread(memory.handoffs.cancel, project, _uuid(_text(body, "handoff_id")))
+    memory, body = request.app[MEMORY], await asked.json_body(request)
+    project = asked.existing(memory, body)
+    handoff = await asyncio.to_thread(memory.handoffs.cancel, project, asked.uuid(asked.text(body, "handoff_id")))
     return web.json_response({"handoff_id": str(handoff.id), "state": handoff.state, "scope": project.label})
-
-
-def _project(memory: Memory, query: Mapping[str, str]) -> Project:
-    if not query.get("workspace") or not query.get("project"):
-        raise BadRequestError("name both, workspace and project, or neither")
-    return memory.projects.named(query["workspace"], query["project"])
-
-
-def _existing(memory: Memory, body: Mapping[str, Any]) -> Project:
-    found = memory.projects.look_up(memory.projects.routing(_texts(body.get("routing", {}))))
-    if isinstance(found, New):
-        raise NotFoundError(f"there is no project {found.workspace}/{found.name} yet: nothing was recorded for it")
-    return found.project
-
-
-async def _body(request: web.Request) -> dict[str, Any]:
-    try:
-        body = json.loads(await request.read())
-    except (ValueError, RecursionError) as error:
-        raise BadRequestError(f"the body is not JSON: {error}") from None
-    if not isinstance(body, dict):
-        raise BadRequestError("the body must be a JSON object")
-    return body
-
-
-def _text(body: Mapping[str, Any], key: str) -> str:
-    value = body.get(key) or ""
-    if not isinstance(value, str):
-        raise BadRequestError(f"{key} must be a text")
-    return _whole(value)
-
-
-def _list(body: Mapping[str, Any], key: str) -> list[str]:
-    value = body.get(key) or []
-    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise BadRequestError(f"{key} must be a list of texts")
-    return [_whole(item) for item in value]
-
-
-def _whole(text: str) -> str:
-    """Replace halves of surrogate pairs, which JSON can hold and no database takes."""
-    return text.encode("utf-8", "replace").decode()
-
-
-def _texts(value: object) -> dict[str, str]:
-    if not isinstance(value, dict) or not all(isinstance(text, str) for text in value.values()):
-        raise BadRequestError("routing must be an object of texts")
-    return value
-
-
-def _uuid(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError:
-        raise BadRequestError(f"{text!r} is not an id (a UUID, as `ai-memory handoffs` lists them)") from None
-
-
-def _limit(text: str, most: int) -> int:
-    if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= most:
-        raise BadRequestError(f"limit must be a number from 1 to {most}")
-    return int(text)
 
 
 ROUTES = [

@@ -7,16 +7,17 @@ import base64
 import binascii
 import hmac
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from types import MappingProxyType
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from ai_memory.errors import AiMemoryError
 from ai_memory.memory.memory import Memory
-from ai_memory.server import admin, handoff, health, hooks
+from ai_memory.server import admin, backup, handoff, health, hooks, moves, pages, upkeep
 from ai_memory.server.keys import BIND, HOSTS, MEMORY, QUEUE, TOKEN, WORKER
-from ai_memory.server.worker import IntakeQueue, Worker
+from ai_memory.server.worker import IntakeQueue, Watcher, Worker
 
 _log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ def create_app(memory: Memory, *, bind: str) -> web.Application:
     app[HOSTS] = frozenset(entry.lower().strip("[]") for entry in memory.settings["allowed_hosts"])
     app[WORKER] = Worker(memory)
     app[QUEUE] = IntakeQueue(memory, app[WORKER], memory.settings["hook_queue"])
-    for door in (health, hooks, handoff, admin):
+    for door in (health, hooks, handoff, admin, pages, backup, upkeep, moves):
         app.add_routes(door.ROUTES)
     app.cleanup_ctx.append(_background)
     return app
@@ -47,10 +48,14 @@ def create_app(memory: Memory, *, bind: str) -> web.Application:
 async def _background(app: web.Application) -> AsyncIterator[None]:
     queue = asyncio.create_task(app[QUEUE].run(), name="intake")
     worker = asyncio.create_task(app[WORKER].run(), name="worker")
+    watcher = Watcher(app[MEMORY])
+    watching = asyncio.create_task(watcher.run(), name="watcher")
     app[WORKER].wake()
     yield
     app[QUEUE].stop()
     await queue
+    watcher.stop()
+    await watching
     app[WORKER].stop()
     await worker
 
@@ -62,7 +67,7 @@ async def _errors(request: web.Request, handler: Next) -> web.StreamResponse:
     except AiMemoryError as error:
         if error.status >= 500:
             _log.error("%s %s: %s", request.method, request.path, error)
-        return _refusal(request, error.status, str(error))
+        return _refusal(request, error.status, str(error), error.details)
     except web.HTTPRequestEntityTooLarge:
         return _refusal(request, 413, f"the body is larger than {BODY_LIMIT // 1024 // 1024} MiB")
     except web.HTTPException:
@@ -72,9 +77,11 @@ async def _errors(request: web.Request, handler: Next) -> web.StreamResponse:
         return _refusal(request, 500, "internal error: see the server's log")
 
 
-def _refusal(request: web.Request, status: int, message: str) -> web.Response:
+def _refusal(
+    request: web.Request, status: int, message: str, details: Mapping[str, object] = MappingProxyType({})
+) -> web.Response:
     if request.path.startswith("/admin/"):
-        return web.json_response({"error": message}, status=status)
+        return web.json_response({"error": message, **details}, status=status)
     if request.path == "/hook/batch" and status in (413, 429):
         # The wire's form: what was taken of the batch, so that older clients keep the rest.
         return web.json_response({"accepted": 0, "error": message}, status=status)

@@ -20,6 +20,7 @@ _TEXTS = {
     "self_test": "self-test arrived",
     "dropped_policy": "capture policy dropped",
     "dropped_subagent": "subagent capture dropped",
+    "dropped_deleted": "dropped: its session or project was purged",
 }
 
 

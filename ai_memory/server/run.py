@@ -37,6 +37,8 @@ def serve(settings: Settings, *, insecure: bool) -> None:
         format="%(asctime)s %(levelname)s %(name)s: %(message)s",
         stream=sys.stderr,
     )
+    # It tells of every changed file, also of each that we write ourselves.
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)
     _check_exposure(settings, insecure=insecure)
     os.umask(0o077)
     memory = Memory(settings)

@@ -1,4 +1,4 @@
-"""The two background tasks: one groups arriving events into synced writes, one brings pages up to date."""
+"""The background tasks: arriving events are grouped into synced writes, pages brought up to date, the wiki watched."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Sequence
+from pathlib import Path
+
+from watchfiles import awatch
 
 from ai_memory.errors import AiMemoryError, BusyError
 from ai_memory.memory.intake import Delivery, Outcome
 from ai_memory.memory.memory import Memory
+from ai_memory.store.files import TEMPORARY_PREFIX
 
 _log = logging.getLogger(__name__)
 
@@ -20,6 +24,8 @@ _RETRY_SECONDS = 5.0
 _IDLE_CHECK_SECONDS = 60.0
 _STEP_SECONDS = 1.0
 _TIDY_COMMITS = 200
+_RECONCILE_SECONDS = 30.0
+_DEBOUNCE_MS = 300
 
 Answer = list[Outcome] | AiMemoryError
 
@@ -85,13 +91,14 @@ class IntakeQueue:
 
 
 class Worker:
-    """Does what is due: checkpoints, idle sessions, tidying."""
+    """Does what is due: checkpoints, idle sessions, tidying, and the daily upkeep in small parts."""
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
         self._wake = asyncio.Event()
         self._stopping = False
         self._since_tidy = 0
+        self._upkeep_error = ""
 
     def wake(self) -> None:
         """Something is due."""
@@ -110,7 +117,8 @@ class Worker:
                 await asyncio.wait_for(self._wake.wait(), pause)
             self._wake.clear()
             pause = _IDLE_CHECK_SECONDS if await asyncio.to_thread(self._step) else _RETRY_SECONDS
-            if pause == _IDLE_CHECK_SECONDS and self._memory.sessions.has_due():
+            more = await asyncio.to_thread(self._upkeep)
+            if more or (pause == _IDLE_CHECK_SECONDS and self._memory.sessions.has_due()):
                 self._wake.set()
 
     def _step(self) -> bool:
@@ -126,3 +134,63 @@ class Worker:
             _log.exception("pages could not be brought up to date")
             return False
         return True
+
+    def _upkeep(self) -> bool:
+        """Do a part of the upkeep; tells whether there is more of it."""
+        upkeep = self._memory.upkeep
+        try:
+            return upkeep.step(_STEP_SECONDS)
+        except Exception as error:  # noqa: BLE001 - the loop's one place: whatever failed is counted, shown and tried again
+            upkeep.failed(error)
+            # It fails again and again for the same reason: a full disk would fill its own log.
+            if str(error) != self._upkeep_error:
+                self._upkeep_error = str(error)
+                _log.exception("the upkeep could not be done")
+            return False
+
+
+class Watcher:
+    """Hears of files of the wiki that somebody else changes, and looks at all of them now and then."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self._stopped = asyncio.Event()
+
+    def stop(self) -> None:
+        """Let `run` return."""
+        self._stopped.set()
+
+    async def run(self) -> None:
+        """Watch until `stop`. What the watch misses, the pass over all files finds."""
+        watch = asyncio.create_task(self._watch(), name="watch")
+        while not self._stopped.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stopped.wait(), _RECONCILE_SECONDS)
+                break
+            await asyncio.to_thread(self._step, frozenset())
+        await watch
+
+    async def _watch(self) -> None:
+        try:
+            async for changes in awatch(
+                self._memory.stores.wiki.root,
+                watch_filter=lambda _, path: path.endswith(".md") and TEMPORARY_PREFIX not in path,
+                debounce=_DEBOUNCE_MS,
+                stop_event=self._stopped,
+                ignore_permission_denied=True,
+            ):
+                await asyncio.to_thread(self._step, frozenset(Path(path) for _, path in changes))
+        except OSError as error:
+            # Too many watches on this system, or none at all: the pass twice a minute is left.
+            self._memory.indexing.failed(error)
+            _log.warning("the wiki cannot be watched, edits are found within %d s: %s", _RECONCILE_SECONDS, error)
+
+    def _step(self, files: frozenset[Path]) -> None:
+        try:
+            if files:
+                self._memory.outside.changed(files)
+            else:
+                self._memory.outside.reconcile()
+        except Exception as error:  # noqa: BLE001 - the loop's one place: whatever failed is counted, shown and tried again
+            self._memory.indexing.failed(error)
+            _log.exception("the wiki could not be read")

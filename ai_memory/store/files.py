@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 from pathlib import Path
@@ -38,6 +39,26 @@ def write_whole(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def remove_leftovers(root: Path) -> None:
+    """Remove what `write_whole` did not come to the end of, below a folder; git's own folder is passed over."""
+    for path, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if name != ".git"]
+        for name in names:
+            if name.startswith(TEMPORARY_PREFIX):
+                Path(path, name).unlink(missing_ok=True)
+
+
+def bytes_below(folder: Path) -> int:
+    """Add up the bytes of all files below a folder, 0 where there is none; links are not followed."""
+    total = 0
+    for path, _, names in os.walk(folder):
+        for name in names:
+            # A file may go while we count.
+            with contextlib.suppress(OSError):
+                total += Path(path, name).lstat().st_size
+    return total
 
 
 def sync_folder(path: Path) -> None:

@@ -1,24 +1,16 @@
-"""The index: derived rows that may be deleted at any time; the next start reads them anew from the files.
-
-One writer connection, used under a lock; reads are short and share it.
-"""
+"""The index of sessions and observations: derived rows; the next start reads them anew from the files."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-import apsw
-
-from ai_memory.errors import StorageError
+from ai_memory.model.event import Observation
 from ai_memory.model.session import Session
-from ai_memory.store.sqlite import NewerDatabaseError, open_database
+from ai_memory.store.sqlite import Database, micros, moment
 
 _COLUMNS = (
     "project, session, native, agent, cwd, started, last, observations, prompts, tools, in_turn, ended, title, "
@@ -26,67 +18,118 @@ _COLUMNS = (
 )
 #: `Session.counts`, for SQL.
 _COUNTS = "prompts + tools > 0"
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_MICROSECOND = timedelta(microseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A session to be saved, how far its raw log was read for that, and its new idempotency keys."""
+    """A session to be saved.
+
+    Attributes:
+        session: the session, its new observations counted.
+        raw_bytes: how far its raw log was read for that.
+        observations: the new observations.
+        stored: when they came; their idempotency keys are remembered from then on.
+    """
 
     session: Session
     raw_bytes: int
-    keys: Sequence[tuple[str, datetime]] = ()
+    observations: Sequence[Observation] = ()
+    stored: datetime | None = None
 
 
 class Index:
-    """The sessions part of `db/index.db`."""
+    """The sessions and observations of `db/index.db`."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the index; one that is damaged or newer is derived anew."""
-        self._lock = threading.Lock()
-        try:
-            self._connection = open_database(path, "index", durable=False)
-        except (apsw.CorruptError, apsw.NotADBError, NewerDatabaseError):
-            for file in (path, *path.parent.glob(f"{path.name}-*")):
-                file.unlink(missing_ok=True)
-            self._connection = open_database(path, "index", durable=False)
-
-    def close(self) -> None:
-        """Close the database."""
-        self._connection.close()
-
-    @contextmanager
-    def _writing(self) -> Iterator[apsw.Connection]:
-        try:
-            with self._lock, self._connection:
-                yield self._connection
-        except (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.CantOpenError) as error:
-            raise StorageError(f"the index could not be written: {error}") from error
+    def __init__(self, database: Database) -> None:
+        self._database = database
 
     def save(self, rows: Iterable[Row]) -> None:
-        """Save sessions as the raw log now has them, with their keys, in one transaction; marks stay."""
-        with self._writing() as connection:
+        """Save sessions as the raw log now has them, with their new observations, in one transaction; marks stay."""
+        with self._database.writing() as connection:
             for row in rows:
                 session = row.session
-                connection.execute(
+                ((number,),) = connection.execute(
                     f"INSERT INTO sessions ({_COLUMNS}, raw_bytes) "  # noqa: S608 - constant text
                     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
                     "native = excluded.native, cwd = excluded.cwd, started = excluded.started, last = excluded.last, "
                     "observations = excluded.observations, prompts = excluded.prompts, tools = excluded.tools, "
                     "in_turn = excluded.in_turn, ended = excluded.ended, title = excluded.title, "
                     "opening = excluded.opening, "
-                    "raw_bytes = excluded.raw_bytes",
+                    # What begins after its end goes on with a session of which only the page is left: its marks
+                    # are those of the former part.
+                    "compiled = iif(excluded.started > last, 0, compiled), "
+                    "committed = iif(excluded.started > last, 0, committed), "
+                    "raw_bytes = excluded.raw_bytes RETURNING id",
                     (*_values(session), row.raw_bytes),
+                ).fetchall()
+                first = session.observations - len(row.observations)
+                connection.executemany(
+                    "INSERT OR REPLACE INTO observations (session, n, at, kind, title) VALUES (?, ?, ?, ?, ?)",
+                    (
+                        (number, first + n, micros(each.at), each.kind.value, each.title)
+                        for n, each in enumerate(row.observations)
+                    ),
                 )
+                stored = micros(row.stored) if row.stored else 0
                 connection.executemany(
                     "INSERT OR IGNORE INTO ingest_keys (project, key, at) VALUES (?, ?, ?)",
-                    ((str(session.project_id), key, micros(at)) for key, at in row.keys if key),
+                    ((str(session.project_id), each.key, stored) for each in row.observations if each.key),
                 )
+
+    def archive(self, session: Session) -> None:
+        """Save a session of which only the page is left: it has no observations here, and no place in the raw log."""
+        with self._database.writing() as connection:
+            self.forget(session.project_id, session.id)
+            connection.execute(
+                f"INSERT INTO sessions ({_COLUMNS}, raw_bytes) "  # noqa: S608 - constant text
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0)",
+                _values(session),
+            )
+
+    def forget(self, project_id: UUID, session_id: UUID | None = None) -> int:
+        """Drop a session, or all of a project, with the observations; gives how many sessions there were."""
+        where, values = "project = ?", [str(project_id)]
+        if session_id:
+            where, values = "project = ? AND session = ?", [str(project_id), str(session_id)]
+        with self._database.writing() as connection:
+            connection.execute(
+                f"DELETE FROM observations WHERE session IN (SELECT id FROM sessions WHERE {where})",  # noqa: S608 - constant text
+                values,
+            )
+            connection.execute(f"DELETE FROM sessions WHERE {where}", values)  # noqa: S608 - constant text
+            gone = connection.changes()
+            if session_id is None:
+                connection.execute("DELETE FROM ingest_keys WHERE project = ?", values)
+            return gone
+
+    def drop_keys(self, project_id: UUID, keys: Iterable[str]) -> None:
+        """Drop the idempotency keys of events that are gone."""
+        with self._database.writing() as connection:
+            connection.executemany(
+                "DELETE FROM ingest_keys WHERE project = ? AND key = ?", ((str(project_id), key) for key in keys)
+            )
+
+    def move(self, session_id: UUID, old: UUID, new: UUID, keys: Iterable[str]) -> None:
+        """Give a session, and the keys of its events, to another project."""
+        with self._database.writing() as connection:
+            connection.execute(
+                "UPDATE sessions SET project = ? WHERE project = ? AND session = ?",
+                (str(new), str(old), str(session_id)),
+            )
+            connection.executemany(
+                "UPDATE OR REPLACE ingest_keys SET project = ? WHERE project = ? AND key = ?",
+                ((str(new), str(old), key) for key in keys),
+            )
+
+    def move_project(self, old: UUID, new: UUID) -> None:
+        """Give all sessions of a project, and the keys of their events, to another project."""
+        with self._database.writing() as connection:
+            connection.execute("UPDATE sessions SET project = ? WHERE project = ?", (str(new), str(old)))
+            connection.execute("UPDATE OR REPLACE ingest_keys SET project = ? WHERE project = ?", (str(new), str(old)))
 
     def mark(self, session: Session, *, compiled: int | None = None, committed: int | None = None) -> None:
         """Move a session's marks."""
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             connection.execute(
                 "UPDATE sessions SET compiled = coalesce(?, compiled), committed = coalesce(?, committed) "
                 "WHERE project = ? AND session = ?",
@@ -95,16 +138,23 @@ class Index:
 
     def forget_keys(self, before: datetime) -> None:
         """Drop idempotency keys that are older than the wire promises to remember."""
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             connection.execute("DELETE FROM ingest_keys WHERE at < ?", (micros(before),))
 
     def knows_key(self, project_id: UUID, key: str) -> bool:
         """Tell whether an event with this key is stored in the project."""
-        return bool(self._all("SELECT 1 FROM ingest_keys WHERE project = ? AND key = ?", (str(project_id), key)))
+        return bool(
+            self._database.all("SELECT 1 FROM ingest_keys WHERE project = ? AND key = ?", (str(project_id), key))
+        )
 
     def session(self, project_id: UUID, session_id: UUID) -> Session | None:
         """Find one session."""
         rows = self._sessions("project = ? AND session = ?", (str(project_id), str(session_id)))
+        return rows[0] if rows else None
+
+    def recorded(self, project_id: UUID, session_id: UUID) -> Session | None:
+        """Find one session that has a raw log."""
+        rows = self._sessions("project = ? AND session = ? AND raw_bytes > 0", (str(project_id), str(session_id)))
         return rows[0] if rows else None
 
     def sessions_of(self, session_id: UUID) -> list[Session]:
@@ -129,45 +179,33 @@ class Index:
 
     def mid_turn(self, project_id: UUID, since: datetime) -> set[UUID]:
         """List the sessions of a project that are in the middle of a turn and spoke after `since`."""
-        rows = self._all(
+        rows = self._database.all(
             "SELECT session FROM sessions WHERE project = ? AND in_turn AND last > ?",
             (str(project_id), micros(since)),
         )
         return {UUID(row[0]) for row in rows}
 
     def raw_marks(self) -> dict[tuple[UUID, UUID], int]:
-        """Give, for each project and session, how many bytes of its raw log were read."""
+        """Give, for each project and session with a raw log, how many bytes of it were read."""
         return {
             (UUID(project), UUID(session)): size
-            for project, session, size in self._all("SELECT project, session, raw_bytes FROM sessions", ())
+            for project, session, size in self._database.all(
+                "SELECT project, session, raw_bytes FROM sessions WHERE raw_bytes > 0"
+            )
         }
 
     def counts(self) -> dict[str, int]:
-        """Count sessions, observations, session pages, and what the stages downstream have still to do."""
-        names = ("sessions", "observations", "pages", "uncompiled", "uncommitted")
-        sums = ["observations", "compiled > 0"]
+        """Count sessions, observations, and what the stages downstream have still to do."""
+        names = ("sessions", "observations", "uncompiled", "uncommitted")
+        sums = ["observations"]
         sums += [f"{mark} < observations AND {_COUNTS}" for mark in ("compiled", "committed")]
         columns = ", ".join(f"coalesce(sum({each}), 0)" for each in sums)
-        (row,) = self._all(f"SELECT count(*), {columns} FROM sessions", ())  # noqa: S608 - constant text
+        (row,) = self._database.all(f"SELECT count(*), {columns} FROM sessions", ())  # noqa: S608 - constant text
         return dict(zip(names, row, strict=True))
 
     def _sessions(self, where: str, values: tuple[Any, ...]) -> list[Session]:
-        rows = self._all(f"SELECT {_COLUMNS} FROM sessions WHERE {where}", values)  # noqa: S608 - constant text
+        rows = self._database.all(f"SELECT {_COLUMNS} FROM sessions WHERE {where}", values)  # noqa: S608 - constant text
         return [_session(row) for row in rows]
-
-    def _all(self, sql: str, values: tuple[Any, ...]) -> list[tuple[Any, ...]]:
-        with self._lock:
-            return self._connection.execute(sql, values).fetchall()
-
-
-def micros(at: datetime) -> int:
-    """Give a time as microseconds since 1970."""
-    return (at - _EPOCH) // _MICROSECOND
-
-
-def moment(value: int) -> datetime:
-    """Give microseconds since 1970 as a time, UTC."""
-    return _EPOCH + value * _MICROSECOND
 
 
 def _values(session: Session) -> tuple[Any, ...]:

@@ -48,6 +48,7 @@ class DirectoryLock:
     def release(self) -> None:
         """Give the lock back; the file stays, because removing it would race with the next holder."""
         if self._descriptor >= 0:
+            _unlock(self._descriptor)
             os.close(self._descriptor)
             self._descriptor = -1
 
@@ -59,8 +60,15 @@ if sys.platform == "win32":
     def _lock(descriptor: int) -> None:
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
 
+    def _unlock(descriptor: int) -> None:
+        """Closing does it."""
+
 else:
     _PID_AT = 0
 
     def _lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _unlock(descriptor: int) -> None:
+        # A program that another thread is starting right now has a copy of the descriptor until it runs.
+        fcntl.flock(descriptor, fcntl.LOCK_UN)

@@ -1,9 +1,14 @@
-"""SQLite as this program opens it: apsw, write-ahead log, numbered migrations."""
+"""SQLite as this program opens it: apsw, write-ahead log, numbered migrations, one writer, a reader a thread."""
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 import apsw
 
@@ -11,25 +16,205 @@ from ai_memory.errors import StorageError
 from ai_memory.store.files import private_folder
 
 MIGRATIONS = resources.files("ai_memory.store") / "migrations"
+_LOG_BYTES = 16 * 1024 * 1024
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 
 
 class NewerDatabaseError(StorageError):
     """The database was written by a newer version of this program."""
 
 
-def open_database(path: Path, kind: str, *, durable: bool) -> apsw.Connection:
-    """Open (or make) a database and bring it to the newest schema.
+class Database:
+    """One database file: writes go through one connection under a lock, each thread reads through its own.
 
-    Args:
-        path: the file; it gets mode 0600.
-        kind: the folder of its migrations, `0001_name.sql` and so on; each runs once, in one
-            transaction with the note that it ran (`user_version`).
-        durable: whether a commit must survive a power cut. A derived database need not.
+    Reads see what was committed before they began; a reader never waits for the writer.
+    """
+
+    def __init__(self, path: Path, kind: str, *, durable: bool) -> None:
+        """Open (or make) a database and bring it to the newest schema.
+
+        Args:
+            path: the file; it gets mode 0600.
+            kind: the folder of its migrations, `0001_name.sql` and so on; each runs once, in one
+                transaction with the note that it ran (`user_version`).
+            durable: whether a commit must survive a power cut. A derived database need not.
+
+        Raises:
+            NewerDatabaseError: it has migrations that this version does not know.
+            apsw.Error: it cannot be opened or is damaged.
+        """
+        self.path = path
+        self._durable = durable
+        self._writer = _opened(path, kind, durable=durable)
+        self._lock = threading.RLock()
+        self._local = threading.local()
+        self._readers: list[apsw.Connection] = []
+
+    def close(self) -> None:
+        """Close all connections."""
+        with self._lock:
+            for connection in (*self._readers, self._writer):
+                connection.close()
+            self._readers.clear()
+
+    @classmethod
+    def derived(cls, path: Path, kind: str, reason: str = "") -> tuple[Database, str]:
+        """Open a database that may be made anew at any time; gives it, and why it was made anew, "" if it was not.
+
+        Args:
+            path, kind: see the class.
+            reason: why it is to be made anew in any case.
+        """
+        damaged = _damaged_note(path)
+        there = path.exists()
+        if damaged.exists():
+            reason = "it was damaged"
+        if not reason:
+            try:
+                return cls(path, kind, durable=False), "" if there else "it was not there"
+            except (apsw.CorruptError, apsw.NotADBError):
+                reason = "it was damaged"
+            except NewerDatabaseError:
+                reason = "a newer version of this program wrote it"
+        for file in (path, *path.parent.glob(f"{path.name}-*")):
+            file.unlink(missing_ok=True)
+        database = cls(path, kind, durable=False)
+        damaged.unlink(missing_ok=True)
+        return database, reason
+
+    @contextmanager
+    def writing(self) -> Iterator[apsw.Connection]:
+        """Give the writing connection for one transaction; an error rolls it back.
+
+        Raises:
+            StorageError: the disk refused it.
+        """
+        with self._lock, self._telling():
+            if self._writer.in_transaction:
+                yield self._writer
+                return
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._writer
+            except BaseException:
+                self._writer.execute("ROLLBACK")
+                raise
+            self._writer.execute("COMMIT")
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        except (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.CantOpenError) as error:
+            raise StorageError(f"{self.path.name} could not be written: {error}") from error
+        except (apsw.CorruptError, apsw.NotADBError) as error:
+            raise self._damaged(error) from error
+
+    def all(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Run a question; it sees what is committed, also while this thread writes."""
+        try:
+            return self._reader().execute(sql, tuple(values)).fetchall()
+        except (apsw.CorruptError, apsw.NotADBError) as error:
+            raise self._damaged(error) from error
+
+    def compact(self) -> int:
+        """Write the file anew without what was deleted; gives the bytes that this freed. Writers wait, readers do not.
+
+        Raises:
+            StorageError: the disk refused; the file is as it was.
+        """
+        with self._lock, self._telling():
+            before = self._stored()
+            self._writer.execute("VACUUM")
+            # Until then the old content is in the file, and the new one in the log beside it.
+            ((busy, *_),) = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+            if busy:
+                raise StorageError(f"{self.path.name} is being read all the time: compact it again later")
+            return max(0, before - self._stored())
+
+    def _stored(self) -> int:
+        files = (self.path, self.path.with_name(f"{self.path.name}-wal"))
+        return sum(file.stat().st_size for file in files if file.exists())
+
+    def sizes(self) -> tuple[int, int]:
+        """Give the bytes of the file, and how many of them `compact` would free."""
+        (page_size,), (pages,), (free,) = (
+            self.all(f"PRAGMA {name}")[0] for name in ("page_size", "page_count", "freelist_count")
+        )
+        return page_size * pages, page_size * free
+
+    def _damaged(self, error: apsw.Error) -> StorageError:
+        if self._durable:
+            return StorageError(f"{self.path} is damaged ({error}): stop the server and restore a backup")
+        _damaged_note(self.path).touch(mode=0o600)
+        return StorageError(f"{self.path} is damaged ({error}): restart the server, it is made anew from the files")
+
+    def _reader(self) -> apsw.Connection:
+        connection: apsw.Connection | None = getattr(self._local, "connection", None)
+        if connection is None:
+            connection = apsw.Connection(str(self.path))
+            connection.set_busy_timeout(5_000)
+            self._local.connection = connection
+            with self._lock:
+                self._readers.append(connection)
+        return connection
+
+
+def micros(at: datetime) -> int:
+    """Give a time as microseconds since 1970."""
+    return (at - _EPOCH) // _MICROSECOND
+
+
+def moment(value: int) -> datetime:
+    """Give microseconds since 1970 as a time, UTC."""
+    return _EPOCH + value * _MICROSECOND
+
+
+def _damaged_note(path: Path) -> Path:
+    """Say which file notes that a database was found damaged."""
+    return path.with_name(f"{path.name}.damaged")
+
+
+def newest_schema(kind: str) -> int:
+    """Say which schema version this program writes."""
+    return len(_scripts(kind))
+
+
+def schema_of(path: Path, kind: str) -> int:
+    """Say which schema version a database has that nobody has open, without changing it; 0 for none.
 
     Raises:
-        NewerDatabaseError: it has migrations that this version does not know.
-        apsw.Error: it cannot be opened or is damaged.
+        NewerDatabaseError: a newer one than this program knows.
+        StorageError: it cannot be read.
     """
+    if not path.is_file():
+        return 0
+    try:
+        connection = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
+        try:
+            version: int = connection.pragma("user_version")
+        finally:
+            connection.close()
+    except apsw.Error as error:
+        raise StorageError(f"{path} cannot be read ({error}): restore a backup") from error
+    if version > newest_schema(kind):
+        raise _newer(path, version, newest_schema(kind))
+    return version
+
+
+def _scripts(kind: str) -> list[str]:
+    scripts = [script for script in (MIGRATIONS / kind).iterdir() if script.name.endswith(".sql")]
+    return [script.read_text("utf-8") for script in sorted(scripts, key=lambda script: script.name)]
+
+
+def _newer(path: Path, version: int, known: int) -> NewerDatabaseError:
+    return NewerDatabaseError(
+        f"{path} has schema version {version}, this program knows {known}: install the newer version again"
+    )
+
+
+def _opened(path: Path, kind: str, *, durable: bool) -> apsw.Connection:
     private_folder(path.parent)
     path.touch(mode=0o600, exist_ok=True)
     connection = apsw.Connection(str(path))
@@ -37,18 +222,15 @@ def open_database(path: Path, kind: str, *, durable: bool) -> apsw.Connection:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
     connection.execute("PRAGMA foreign_keys = ON")
-    scripts = sorted(
-        (script for script in (MIGRATIONS / kind).iterdir() if script.name.endswith(".sql")),
-        key=lambda script: script.name,
-    )
+    # The log beside the file keeps the size that it once had: after a rebuild that of the whole index.
+    connection.execute(f"PRAGMA journal_size_limit = {_LOG_BYTES}")
+    scripts = _scripts(kind)
     version: int = connection.pragma("user_version")
     if version > len(scripts):
         connection.close()
-        raise NewerDatabaseError(
-            f"{path} has schema version {version}, this program knows {len(scripts)}: install the newer version again"
-        )
+        raise _newer(path, version, len(scripts))
     for number, script in enumerate(scripts[version:], start=version + 1):
         with connection:
-            connection.execute(script.read_text("utf-8"))
+            connection.execute(script)
             connection.execute(f"PRAGMA user_version = {number}")
     return connection

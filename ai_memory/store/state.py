@@ -1,11 +1,9 @@
-"""The state: the few durable rows that are neither in the raw log nor in the wiki. Here: handoffs."""
+"""The state: the few durable rows that are neither in the raw log nor in the wiki. Handoffs, and when jobs ran."""
 
 from __future__ import annotations
 
 import json
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -16,8 +14,9 @@ import apsw
 
 from ai_memory.errors import StorageError
 from ai_memory.model.handoff import Handoff
-from ai_memory.store.index import micros, moment
-from ai_memory.store.sqlite import open_database
+from ai_memory.model.scope import Project
+from ai_memory.store.reads import PageReads
+from ai_memory.store.sqlite import Database, micros, moment
 
 _COLUMNS = (
     "id, workspace, project, from_session, from_agent, to_agent, cwd, summary, open_questions, next_steps, "
@@ -29,26 +28,12 @@ class State:
     """`db/state.db`. A commit is on disk when the call returns."""
 
     def __init__(self, path: Path) -> None:
-        self._lock = threading.Lock()
-        self._connection = open_database(path, "state", durable=True)
+        self._database = Database(path, "state", durable=True)
+        self.reads = PageReads(self._database)
 
     def close(self) -> None:
         """Close the database."""
-        self._connection.close()
-
-    @contextmanager
-    def _writing(self) -> Iterator[apsw.Connection]:
-        try:
-            with self._lock:
-                self._connection.execute("BEGIN IMMEDIATE")
-                try:
-                    yield self._connection
-                except BaseException:
-                    self._connection.execute("ROLLBACK")
-                    raise
-                self._connection.execute("COMMIT")
-        except (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.CantOpenError) as error:
-            raise StorageError(f"the state could not be written: {error}") from error
+        self._database.close()
 
     def publish(self, handoff: Handoff, *, replacing_cwd: bool) -> Handoff:
         """Store a handoff; an automatic one takes the place of its session's open one.
@@ -62,7 +47,7 @@ class State:
         Returns:
             the handoff as it is stored now.
         """
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             if handoff.from_session is not None:
                 of_source = _select(
                     connection,
@@ -70,11 +55,12 @@ class State:
                     (str(handoff.project_id), str(handoff.from_session)),
                 )
                 if of_source and of_source[0].generation >= handoff.generation:
-                    return of_source[0]
-                if of_source and of_source[0].state in ("open", "expired"):
+                    handoff = of_source[0]
+                elif of_source and of_source[0].state in ("open", "expired"):
                     handoff = replace(handoff, id=of_source[0].id)
             _store(connection, handoff)
-            if replacing_cwd:
+            # Nearly always the end of a session brings nothing that its last turn had not handed over already.
+            if replacing_cwd and handoff.state == "open":
                 connection.execute(
                     "UPDATE handoffs SET state = 'expired' WHERE project = ? AND state = 'open' AND cwd = ? "
                     "AND from_session IS NOT NULL AND id <> ? AND created_at <= ?",
@@ -100,7 +86,7 @@ class State:
             session: the receiving session.
             at: now.
         """
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             taken, expired = choose(_select(connection, "project = ? AND state = 'open'", (str(project_id),)))
             if taken is None:
                 return None
@@ -112,7 +98,7 @@ class State:
 
     def give_back(self, session: UUID) -> list[Handoff]:
         """Open again what a session took without doing anything, unless its source has gone on since."""
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             taken = _select(connection, "accepted_by_session = ? AND state = 'accepted'", (str(session),))
             back = [
                 replace(handoff, state="open", accepted_by="", accepted_at=None, accepted_by_session=None)
@@ -123,9 +109,17 @@ class State:
                 _store(connection, handoff)
             return back
 
+    def let_go(self, session: UUID) -> None:
+        """Forget what a session took that goes now: of one that nobody knows, it would seem to have done nothing."""
+        with self._database.writing() as connection:
+            connection.execute(
+                "UPDATE handoffs SET accepted_by_session = NULL WHERE accepted_by_session = ? AND state = 'accepted'",
+                (str(session),),
+            )
+
     def settle(self, handoff: Handoff, state: str) -> Handoff:
         """Put an open handoff into another state ("cancelled" or "expired")."""
-        with self._writing() as connection:
+        with self._database.writing() as connection:
             settled = replace(handoff, state=state)
             _store(connection, settled)
             return settled
@@ -149,23 +143,130 @@ class State:
 
     def receivers(self, before: datetime) -> set[UUID]:
         """List the sessions that took a handoff before a time, and hold it."""
-        with self._lock:
-            rows = self._connection.execute(
-                "SELECT DISTINCT accepted_by_session FROM handoffs "
-                "WHERE accepted_by_session IS NOT NULL AND state = 'accepted' AND accepted_at < ?",
-                (micros(before),),
-            ).fetchall()
+        rows = self._database.all(
+            "SELECT DISTINCT accepted_by_session FROM handoffs "
+            "WHERE accepted_by_session IS NOT NULL AND state = 'accepted' AND accepted_at < ?",
+            (micros(before),),
+        )
         return {UUID(str(row[0])) for row in rows}
 
     def counts(self) -> dict[str, int]:
         """Count handoffs by state."""
-        with self._lock:
-            rows = self._connection.execute("SELECT state, count(*) FROM handoffs GROUP BY state").fetchall()
+        rows = self._database.all("SELECT state, count(*) FROM handoffs GROUP BY state")
         return {str(state): int(str(count)) for state, count in rows}
 
+    def forget_settled(self, before: datetime) -> int:
+        """Drop the handoffs that were taken, cancelled or expired before a time; gives how many there were."""
+        with self._database.writing() as connection:
+            connection.execute(
+                "DELETE FROM handoffs WHERE state <> 'open' AND created_at < ?1 AND coalesce(accepted_at, 0) < ?1",
+                (micros(before),),
+            )
+            return connection.changes()
+
+    # Projects and sessions that go or move
+
+    def count_handoffs(self, project_id: UUID, session: UUID | None = None) -> int:
+        """Count the handoffs of a project, or those that one session left in it."""
+        where, values = _of(project_id, session)
+        return int(self._database.all(f"SELECT count(*) FROM handoffs WHERE {where}", values)[0][0])  # noqa: S608 - constant text
+
+    def forget_handoffs(self, project_id: UUID, session: UUID | None = None) -> None:
+        """Drop the handoffs of a project, or those that one session left in it."""
+        where, values = _of(project_id, session)
+        with self._database.writing() as connection:
+            connection.execute(f"DELETE FROM handoffs WHERE {where}", values)  # noqa: S608 - constant text
+
+    def move_handoffs(self, old: UUID, target: Project, session: UUID | None = None) -> None:
+        """Give the handoffs of a project, or those that one session left in it, to a project where it is now."""
+        where, values = _of(old, session)
+        with self._database.writing() as connection:
+            connection.execute(
+                f"UPDATE handoffs SET workspace = ?, project = ? WHERE {where}",  # noqa: S608 - constant text
+                (str(target.workspace_id), str(target.id), *values),
+            )
+
+    # Jobs
+
+    def done_at(self, job: str) -> datetime | None:
+        """Say when a job was last done, None when it never was."""
+        rows = self._database.all("SELECT at FROM jobs WHERE name = ?", (job,))
+        return moment(rows[0][0]) if rows else None
+
+    def note_done(self, job: str, at: datetime) -> None:
+        """Note that a job was done."""
+        with self._database.writing() as connection:
+            connection.execute("INSERT OR REPLACE INTO jobs (name, at) VALUES (?, ?)", (job, micros(at)))
+
+    # The file
+
+    def compact(self) -> int:
+        """Write the file anew without what was deleted; gives the bytes that this freed."""
+        return self._database.compact()
+
+    def sizes(self) -> tuple[int, int]:
+        """Give the bytes of the file, and how many of them `compact` would free."""
+        return self._database.sizes()
+
     def _read(self, where: str, values: tuple[Any, ...]) -> list[Handoff]:
-        with self._lock:
-            return _select(self._connection, where, values)
+        rows = self._database.all(f"SELECT {_COLUMNS} FROM handoffs WHERE {where}", values)  # noqa: S608 - constant text
+        return [_handoff(row) for row in rows]
+
+
+def copied(source: Path, target: Path) -> None:
+    """Copy a state, in use or not, as it is committed now; `target` must not exist, and gets mode 0600.
+
+    Raises:
+        StorageError: the disk refused, or the state is damaged.
+    """
+    target.touch(mode=0o600, exist_ok=False)
+    connection = apsw.Connection(str(source))
+    try:
+        connection.set_busy_timeout(5_000)
+        connection.execute("VACUUM INTO ?", (str(target),))
+    except apsw.Error as error:
+        raise StorageError(f"{source} could not be copied: {error}") from error
+    finally:
+        connection.close()
+
+
+def check_state(path: Path) -> None:
+    """Bring a state that nobody has open to the newest schema, and read all of it.
+
+    Raises:
+        NewerDatabaseError: a newer program wrote it.
+        StorageError: it is damaged.
+    """
+    try:
+        State(path).close()
+        connection = apsw.Connection(str(path))
+        try:
+            found = str(connection.execute("PRAGMA integrity_check(1)").fetchall()[0][0])
+        finally:
+            connection.close()
+    except apsw.Error as error:
+        found = str(error)
+    if found != "ok":
+        raise StorageError(f"{path} is damaged: {found}")
+
+
+def has_handoffs(path: Path) -> bool:
+    """Tell whether a state that nobody has open holds handoffs; one that cannot be read may."""
+    if not path.is_file():
+        return False
+    connection = apsw.Connection(str(path))
+    try:
+        return bool(connection.execute("SELECT 1 FROM handoffs LIMIT 1").fetchall())
+    except apsw.Error:
+        return True
+    finally:
+        connection.close()
+
+
+def _of(project_id: UUID, session: UUID | None) -> tuple[str, tuple[str, ...]]:
+    if session is None:
+        return "project = ?", (str(project_id),)
+    return "project = ? AND from_session = ?", (str(project_id), str(session))
 
 
 def _is_newest(connection: apsw.Connection, handoff: Handoff) -> bool:

@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,11 +20,15 @@ from ai_memory.errors import StorageError
 from ai_memory.model.event import Scrubbed
 from ai_memory.model.handoff import stamp
 from ai_memory.model.page import formatted, front_matter, page_path
-from ai_memory.model.scope import Project
-from ai_memory.store.files import private_folder, write_whole
+from ai_memory.model.scope import Project, Workspace
+from ai_memory.model.tombstone import Tombstone, body_with, tombstones_in
+from ai_memory.store.files import private_folder, remove_leftovers, write_whole
 from ai_memory.store.git import COMMITTER, Git, GitError
+from ai_memory.store.steps import Step, reached
 
 MANIFEST = "_meta.md"
+#: Every file of a bundle says what it is.
+LEDGER_HEAD = formatted({"type": "Log", "title": "Event ledger"}, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,11 @@ class Wiki:
         self.lock = threading.RLock()
         #: Pages that are in git, but of which nobody has said yet that the mark of that is kept.
         self.unmarked: set[str] = set()
+        #: What was deleted: by project's id, and by workspace's id for its projects.
+        self.gone: dict[UUID, dict[str, Tombstone]] = {}
         self._intents = intents
+        for folder in (root, intents.parent):
+            remove_leftovers(folder)
         if intents.exists():
             self._roll_back()
 
@@ -58,21 +66,71 @@ class Wiki:
 
     def projects(self) -> Iterator[Project]:
         """List the projects whose manifests are in the tree."""
-        for workspace in sorted(self.root.iterdir()):
-            meta = _manifest(workspace)
-            if not meta:
-                continue
-            for folder in sorted(workspace.iterdir()):
-                if front := _manifest(folder):
-                    roots = front.get("roots")
+        for workspace in self.workspaces():
+            for folder in sorted((self.root / str(workspace.id)).iterdir()):
+                # Before its manifest is read: a folder that came back has the tombstones of another time.
+                if not self.is_gone(workspace.id, folder.name) and (front := self._manifest(folder)):
                     yield Project(
                         id=UUID(folder.name),
-                        workspace_id=UUID(workspace.name),
-                        workspace=str(meta["name"]),
+                        workspace_id=workspace.id,
+                        workspace=workspace.name,
                         name=str(front["name"]),
                         identity=str(front.get("identity") or ""),
-                        roots=tuple(str(root) for root in roots) if isinstance(roots, list) else (),
+                        roots=_texts(front.get("roots")),
+                        aliases=_texts(front.get("aliases")),
                     )
+
+    def workspaces(self) -> Iterator[Workspace]:
+        """List the workspaces whose manifests are in the tree, also those without a project."""
+        for folder in sorted(self.root.iterdir()):
+            if front := self._manifest(folder):
+                yield Workspace(UUID(folder.name), str(front["name"]), _texts(front.get("aliases")))
+
+    def _manifest(self, folder: Path) -> dict[str, object]:
+        """Read a manifest, and the tombstones in it; {} for a folder that is none of ours."""
+        file = folder / MANIFEST
+        if not _is_id(folder.name) or not file.is_file():
+            return {}
+        text = _text(file)
+        self.gone[UUID(folder.name)] = tombstones_in(text)
+        front = front_matter(text)
+        return front if front.get("name") else {}
+
+    def is_gone(self, scope_id: UUID, what: str) -> bool:
+        """Tell whether a page or session of a project, or a project of a workspace, was deleted."""
+        return what in self.gone.get(scope_id, {})
+
+    def is_buried(self, scope_id: UUID, what: str) -> bool:
+        """Tell whether a page was deleted in such a way that what it said may still be looked up."""
+        tombstone = self.gone.get(scope_id, {}).get(what)
+        return tombstone is not None and not tombstone.is_purge
+
+    def bury(self, folder: Path, tombstones: Iterable[Tombstone]) -> None:
+        """Write tombstones into the manifest of a project's (or workspace's) folder; the next commit takes them in.
+
+        Raises:
+            StorageError: it could not be written.
+        """
+        self._rewrite(folder, {**self.gone.get(UUID(folder.name), {}), **{each.key: each for each in tombstones}})
+
+    def revive(self, folder: Path, keys: Iterable[str]) -> None:
+        """Take tombstones away; the next commit takes that in.
+
+        Raises:
+            StorageError: it could not be written.
+        """
+        alive = set(keys)
+        gone = self.gone.get(UUID(folder.name), {})
+        self._rewrite(folder, {key: each for key, each in gone.items() if key not in alive})
+
+    def _rewrite(self, folder: Path, gone: dict[str, Tombstone]) -> None:
+        try:
+            write_whole(
+                folder / MANIFEST, formatted(front_matter(_text(folder / MANIFEST)), body_with(gone.values())).encode()
+            )
+        except OSError as error:
+            raise StorageError(f"the wiki could not be written: {error.strerror} ({folder})") from error
+        self.gone[UUID(folder.name)] = gone
 
     def write_manifest(self, project: Project, created: datetime) -> None:
         """Write a project's manifest (and its workspace's, when that is new); the next commit takes them in.
@@ -84,19 +142,39 @@ class Wiki:
         folder = self.folder(project)
         old = front_matter(_text(folder / MANIFEST))
         front: dict[str, object] = {
+            **old,
             "type": "Project",
             "name": project.name,
             "workspace": project.workspace,
             "identity": project.identity or None,
             "roots": list(project.roots) or None,
+            "aliases": list(project.aliases) or None,
             "created": old.get("created", stamp(created)),
         }
         try:
             if not workspace.exists():
-                write_whole(workspace, _encoded({"type": "Workspace", "name": project.workspace}))
-            write_whole(folder / MANIFEST, _encoded({key: value for key, value in front.items() if value}))
+                write_whole(workspace, formatted({"type": "Workspace", "name": project.workspace}, "").encode())
+            body = body_with(self.gone.get(project.id, {}).values())
+            write_whole(
+                folder / MANIFEST, formatted({key: value for key, value in front.items() if value}, body).encode()
+            )
         except OSError as error:
             raise StorageError(f"the wiki could not be written: {error.strerror} ({folder})") from error
+
+    def write_workspace(self, workspace: Workspace) -> None:
+        """Write a workspace's manifest, with its tombstones; the next commit takes it in.
+
+        Raises:
+            StorageError: it could not be written.
+        """
+        file = self.root / str(workspace.id) / MANIFEST
+        front: dict[str, object] = {**front_matter(_text(file)), "type": "Workspace", "name": workspace.name}
+        front["aliases"] = list(workspace.aliases) or None
+        body = body_with(self.gone.get(workspace.id, {}).values())
+        try:
+            write_whole(file, formatted({key: value for key, value in front.items() if value}, body).encode())
+        except OSError as error:
+            raise StorageError(f"the wiki could not be written: {error.strerror} ({file})") from error
 
     def folder(self, project: Project) -> Path:
         """Say where a project's pages are."""
@@ -128,6 +206,9 @@ class Wiki:
         pages: Mapping[str, Scrubbed],
         message: str,
         *,
+        at: datetime,
+        deletes: Sequence[str] = (),
+        files: Sequence[str] = (),
         appends: Sequence[Append] = (),
         author: tuple[str, str] = COMMITTER,
         mark: Callable[[], None] = lambda: None,
@@ -138,6 +219,9 @@ class Wiki:
             project: where.
             pages: path in the project -> new text.
             message: the commit's subject, and its body if there is one.
+            at: now.
+            deletes: paths of pages to delete.
+            files: paths whose present state is committed as it is, also where that is their absence.
             appends: lines for the ledgers.
             author: name and address.
             mark: keeps the mark of the commit; until it returns the pages are in `unmarked`, also after a crash.
@@ -151,17 +235,24 @@ class Wiki:
         """
         prefix = f"{project.workspace_id}/{project.id}/"
         ledgers = {prefix + page_path(append.path): append.text for append in appends if append.text}
-        paths = [prefix + path for path in pages] + list(ledgers)
-        paths += [f"{project.workspace_id}/{MANIFEST}", prefix + MANIFEST]
+        paths = [prefix + path for path in pages] + [prefix + page_path(path) for path in (*deletes, *files)]
+        paths += [*ledgers, f"{project.workspace_id}/{MANIFEST}", prefix + MANIFEST]
+        if (self.root / MANIFEST).exists():
+            paths.append(MANIFEST)
         before = {path: _size(self.root / path) for path in ledgers}
         try:
             self.write(project, pages)
+            for path in deletes:
+                (self.folder(project) / path).unlink(missing_ok=True)
+                reached(Step.DELETE_UNLINKED)
             if ledgers:
                 intent = {"head": self.git.head(), "sizes": before, "pages": [prefix + path for path in pages]}
                 write_whole(self._intents, json.dumps(intent).encode())
+            reached(Step.COMMIT_INTENT_NOTED)
             for path, text in ledgers.items():
-                _append(self.root / path, text.encode())
-            oid = self.git.commit(paths, message, author=author)
+                _append(self.root / path, (text if before[path] else LEDGER_HEAD + text).encode())
+            reached(Step.COMMIT_WRITTEN)
+            oid = self.git.commit(paths, message, author=author, at=at)
         except (OSError, StorageError) as error:
             if self._intents.exists():
                 self._roll_back()
@@ -172,8 +263,10 @@ class Wiki:
             if isinstance(error, StorageError):
                 raise
             raise StorageError(f"the wiki could not be written: {error.strerror} ({self.root})") from error
+        reached(Step.COMMIT_MADE)
         self.unmarked.update(prefix + path for path in pages)
         mark()
+        reached(Step.COMMIT_MARKED)
         self.unmarked.difference_update(prefix + path for path in pages)
         self._intents.unlink(missing_ok=True)
         return oid
@@ -184,8 +277,14 @@ class Wiki:
         if self.git.head() == intent["head"]:
             for path, size in intent["sizes"].items():
                 file = self.root / path
-                if file.exists():
+                if file.exists() and size:
                     os.truncate(file, size)
+                elif file.exists():
+                    # It was not there before; an empty one would stay in git's way.
+                    file.unlink()
+            # Staged lines would go into the next commit, which is somebody else's.
+            with contextlib.suppress(GitError):
+                self.git.unstage([*intent["sizes"], *intent["pages"]])
         else:
             self.unmarked.update(intent["pages"])
         self._intents.unlink()
@@ -198,20 +297,13 @@ def _is_id(name: str) -> bool:
         return False
 
 
-def _manifest(folder: Path) -> dict[str, object]:
-    file = folder / MANIFEST
-    if not _is_id(folder.name) or not file.is_file():
-        return {}
-    front = front_matter(_text(file))
-    return front if front.get("name") else {}
-
-
-def _encoded(front: Mapping[str, object]) -> bytes:
-    return formatted(front, "").encode()
+def _texts(value: object) -> tuple[str, ...]:
+    return tuple(str(each) for each in value) if isinstance(value, list) else ()
 
 
 def _text(file: Path) -> str:
-    return file.read_text("utf-8", errors="replace") if file.is_file() else ""
+    # Not read_text: it turns the line ends of a page into its own.
+    return file.read_bytes().decode("utf-8", "replace") if file.is_file() else ""
 
 
 def _size(file: Path) -> int:

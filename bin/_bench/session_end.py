@@ -14,6 +14,7 @@ import tempfile
 import time
 import urllib.request
 import uuid
+from datetime import UTC, datetime
 from pathlib import Path
 
 from _load import ROOT, free_port, report, start
@@ -23,6 +24,8 @@ sys.path.insert(0, str(ROOT))
 from ai_memory.config import load_settings
 from ai_memory.memory.intake import Delivery
 from ai_memory.memory.memory import Memory
+from ai_memory.model.event import Scrubbed
+from ai_memory.model.page import sealed
 
 ENDS = 40
 QUERY = {"agent": "claude-code", "cwd": "/srv/shop", "repo_root": "/srv/shop"}
@@ -55,11 +58,13 @@ def fill(memory: Memory, pages: int) -> None:
             memory.intake.record(events(session, tools=1))
             row = memory.stores.index.recent(limit=1)[0]
             front = f"---\ntitle: Session {session}\nobservations: {row.observations}\n---\n"
-            made[f"sessions/{session}.md"] = memory.stores.scrubber.scrub(front + "A line of it.\n" * 40)
+            made[f"sessions/{session}.md"] = Scrubbed(sealed(front + "A line of it.\n" * 40))
             memory.stores.index.mark(row, compiled=row.observations, committed=row.observations)
-        memory.stores.wiki.commit(project, made, f"fill to {pages}")
+        memory.stores.wiki.commit(project, made, f"fill to {pages}", at=datetime.now(UTC))
     memory.sessions.settle()
     memory.stores.wiki.git.tidy()
+    # The server reads what it did not write itself twice a minute.
+    memory.outside.reconcile()
 
 
 def ends(memory: Memory) -> list[float]:

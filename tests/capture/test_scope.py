@@ -1,3 +1,4 @@
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -92,3 +93,17 @@ def test_a_name_that_somebody_wrote_down_must_be_legal(name):
 def test_windows_paths_are_compared_like_others():
     assert routing_of({"cwd": "C:\\src\\shop\\"}, "").cwd == "C:/src/shop"
     assert routing_of({"cwd": "/a"}, "/b/").cwd == "/b"
+
+
+def test_a_name_that_a_project_had_before_leads_to_it_unless_another_is_called_so():
+    renamed = replace(NOTES, name="diary", aliases=("Notes", "shop"))
+    projects = [renamed, SHOP]
+    assert resolve(Routing("/x", project="notes", project_src="marker"), projects, DEFAULTS) == Resolved(
+        renamed, "marker"
+    )
+    assert resolve(Routing("/x", project="shop", project_src="marker"), projects, DEFAULTS) == Resolved(SHOP, "marker")
+
+
+def test_a_project_that_is_widened_keeps_its_former_names():
+    renamed = replace(NOTES, name="diary", aliases=("notes",))
+    assert widened(renamed, Routing("/w/n2", repo_root="/w/n2")).aliases == ("notes",)

@@ -90,6 +90,9 @@ def test_the_page_has_its_mark_and_is_the_same_each_time():
         "agent": "claude-code",
         "started": "2026-11-20T10:00:00Z",
         "ended": "2026-11-20T10:08:00Z",
+        "directory": "/w/shop",
+        "prompts": 1,
+        "tools": 5,
         "observations": 9,
     }
     headings = [line for line in page.text.splitlines() if line.startswith("#")]

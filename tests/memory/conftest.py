@@ -69,6 +69,7 @@ class World:
             line.split("] ")[1]
             for file in (self.data / "wiki").glob("*/*/log-*.md")
             for line in file.read_text().splitlines()
+            if line.startswith("## ")
         ]
 
 

@@ -6,6 +6,8 @@ import uuid
 import zlib
 from pathlib import Path
 
+import apsw
+
 from ai_memory.memory.intake import Delivery
 
 CORPUS = Path(__file__).parent.parent / "capture" / "secrets.json"
@@ -53,13 +55,30 @@ def deliveries(text, secret):
 
 
 def everything(folder):
-    """All bytes below a folder, git's objects unpacked."""
+    """All bytes below a folder, git's objects unpacked, the index as its rows and its searchable words.
+
+    Between the words of a full-text index stand lengths, which can look like letters.
+    """
     for file in folder.rglob("*"):
-        if file.is_file():
+        if file.name.startswith("index.db"):
+            if file.name == "index.db":
+                yield file.relative_to(folder), "\n".join(index_texts(file))
+        elif file.is_file():
             data = file.read_bytes()
             if "objects" in file.parts and len(file.name) == 38:
                 data = zlib.decompress(data)
             yield file.relative_to(folder), data.decode("utf-8", "replace")
+
+
+def index_texts(file):
+    """Every value of every table of the index, and every word of its full-text index."""
+    connection = apsw.Connection(str(file))
+    connection.execute("CREATE VIRTUAL TABLE temp.words USING fts5vocab('main', 'chunks_fts', 'row')")
+    names = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'chunks_fts%'")
+    for name in ["temp.words", *(name for (name,) in names.fetchall())]:
+        for row in connection.execute(f"SELECT * FROM {name}"):
+            yield from (str(value) for value in row)
+    connection.close()
 
 
 def eights(text):

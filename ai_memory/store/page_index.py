@@ -1,0 +1,600 @@
+"""The index of pages: what is on disk, what it links to, every version that git has, and the text to search.
+
+All of it follows from the wiki. Texts are kept by content: the present one of a page and its newest committed ones.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import apsw
+
+from ai_memory.model.links import Link
+from ai_memory.model.page import Page, collision_key
+from ai_memory.store.git import Commit
+from ai_memory.store.sqlite import Database, micros, moment
+
+#: Versions of a page whose text can be searched; git keeps them all.
+SEARCHABLE_VERSIONS = 20
+_NOW = 2**62
+#: A page that git has and that is missing on disk.
+MISSING = -1
+_ID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_FILE = re.compile(f"{_ID}/({_ID})/(.+)", re.DOTALL)
+_PAGE = "path, blob, size, mtime, title, type, kind, tier, pinned, sealed, tags, summary, expires_at, problem"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """What can be searched of one content of a page: heading, body and identifier parts of each chunk."""
+
+    blob: str
+    title: str
+    chunks: Sequence[tuple[str, str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class PageRow:
+    """One page as it is.
+
+    Attributes:
+        path: in the project.
+        blob: git's id of its content.
+        size: the file's bytes, `MISSING` where git has the page and the disk has not.
+        mtime: the file's time, nanoseconds since 1970.
+        sealed: written by an automatic writer, and not touched since.
+        problem: what is wrong with it, "" when nothing is.
+    """
+
+    path: str
+    blob: str
+    size: int
+    mtime: int
+    title: str
+    type: str
+    kind: str
+    tier: str
+    pinned: bool
+    sealed: bool
+    tags: tuple[str, ...]
+    summary: str
+    expires_at: datetime | None
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One version of a page: the commit that made it, and its content ("" where it was deleted)."""
+
+    revision: str
+    at: datetime
+    author: str
+    email: str
+    subject: str
+    blob: str
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page that a search found, by its best chunk."""
+
+    project_id: UUID
+    path: str
+    title: str
+    heading: str
+    snippet: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class BackLink:
+    """A link as somebody wrote it: the page that has it, and its target's names ("" means the page's own)."""
+
+    project_id: UUID
+    path: str
+    link: Link
+
+
+class PageIndex:
+    """The pages part of `db/index.db`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    # Pages
+
+    def save(self, project_id: UUID, row: PageRow, text: Text, links: Sequence[Link]) -> None:
+        """Save a page as it is, with its text and its links."""
+        project = str(project_id)
+        with self._database.writing() as connection:
+            number = _save_text(connection, project, row.path, text)
+            connection.execute(
+                f"INSERT OR REPLACE INTO pages (project, key, text, {_PAGE}) "  # noqa: S608 - constant text
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (project, collision_key(row.path), number, *_page_values(row)),
+            )
+            connection.execute("DELETE FROM links WHERE project = ? AND path = ?", (project, row.path))
+            connection.executemany(
+                "INSERT INTO links (project, path, n, to_workspace, to_project, to_path) VALUES (?, ?, ?, ?, ?, ?)",
+                ((project, row.path, n, link.workspace, link.project, link.path) for n, link in enumerate(links)),
+            )
+            _drop_texts(connection, project, row.path, buried=False)
+
+    def touch(self, project_id: UUID, path: str, size: int, mtime: int) -> None:
+        """Note that a file with the same content has another size or time than the index knew."""
+        with self._database.writing() as connection:
+            connection.execute(
+                "UPDATE pages SET size = ?, mtime = ? WHERE project = ? AND path = ?",
+                (size, mtime, str(project_id), path),
+            )
+
+    def remove(self, project_id: UUID, path: str, *, buried: bool) -> None:
+        """Drop a page that is gone; its versions stay, and as long as it is buried the text of the newest ones, too."""
+        project = str(project_id)
+        with self._database.writing() as connection:
+            for table in ("pages", "links"):
+                connection.execute(f"DELETE FROM {table} WHERE project = ? AND path = ?", (project, path))  # noqa: S608
+            _drop_texts(connection, project, path, buried=buried)
+
+    def page(self, project_id: UUID, path: str) -> PageRow | None:
+        """Find a page."""
+        rows = self._pages("project = ? AND path = ?", (str(project_id), path))
+        return rows[0] if rows else None
+
+    def pages(self, project_id: UUID) -> list[PageRow]:
+        """List a project's pages by path."""
+        return self._pages("project = ? ORDER BY path", (str(project_id),))
+
+    def files(self, project_id: UUID) -> dict[str, tuple[int, int]]:
+        """Give size and time of each page of a project as they were when it was read."""
+        rows = self._database.all("SELECT path, size, mtime FROM pages WHERE project = ?", (str(project_id),))
+        return {path: (size, mtime) for path, size, mtime in rows}
+
+    def colliding(self, project_id: UUID, path: str) -> str:
+        """Find a page that some system could not keep apart from this path; "" when there is none.
+
+        That is a page of the same key and another spelling, one below a folder of such a name, or a page where a
+        folder would have to be, and the other way round.
+        """
+        parts = path.split("/")
+        for depth in range(1, len(parts) + 1):
+            stem = "/".join(parts[:depth])
+            same = "key = ?2 AND path <> ?3" if stem == path else "key = ?2"
+            below = "" if stem == path else "AND substr(path, 1, length(?3) + 1) <> ?3 || '/'"
+            # '0' is the character behind '/': the range holds every key below the folder.
+            rows = self._database.all(
+                f"SELECT path FROM pages WHERE project = ?1 AND ({same} "  # noqa: S608 - constant text
+                f"OR key > ?2 || '/' AND key < ?2 || '0' {below}) LIMIT 1",
+                (str(project_id), collision_key(stem), stem),
+            )
+            if rows:
+                return str(rows[0][0])
+        return ""
+
+    def problems(self, project_id: UUID | None = None) -> list[tuple[UUID, str, str]]:
+        """List what is wrong with pages: project, path, problem."""
+        rows = self._database.all(
+            "SELECT project, path, problem FROM pages WHERE problem <> '' AND (?1 = '' OR project = ?1) "
+            "ORDER BY project, path",
+            (str(project_id) if project_id else "",),
+        )
+        return [(UUID(project), path, problem) for project, path, problem in rows]
+
+    def uncommitted(self, project_id: UUID) -> list[PageRow]:
+        """List the pages whose content is not what the newest commit has."""
+        return self._pages(
+            "project = ?1 AND blob <> coalesce((SELECT v.blob FROM versions v WHERE v.project = pages.project "
+            "AND v.path = pages.path ORDER BY v.n DESC LIMIT 1), '') ORDER BY path",
+            (str(project_id),),
+        )
+
+    def _pages(self, where: str, values: Sequence[Any]) -> list[PageRow]:
+        return [_page(row) for row in self._database.all(f"SELECT {_PAGE} FROM pages WHERE {where}", values)]  # noqa: S608
+
+    # Links
+
+    def links(self, project_id: UUID, path: str) -> list[Link]:
+        """List the links of a page, as written."""
+        rows = self._database.all(
+            "SELECT to_workspace, to_project, to_path FROM links WHERE project = ? AND path = ? ORDER BY n",
+            (str(project_id), path),
+        )
+        return [Link(*row) for row in rows]
+
+    def links_to(self, path: str) -> list[BackLink]:
+        """List the links of all projects whose target has this path, whatever project they name."""
+        return self._links("WHERE to_path = ?", (path,))
+
+    def all_links(self) -> list[BackLink]:
+        """List all links."""
+        return self._links("", ())
+
+    def _links(self, where: str, values: Sequence[Any]) -> list[BackLink]:
+        rows = self._database.all(
+            f"SELECT project, path, to_workspace, to_project, to_path FROM links {where} ORDER BY project, path, n",  # noqa: S608
+            values,
+        )
+        return [BackLink(UUID(row[0]), row[1], Link(*row[2:])) for row in rows]
+
+    # Versions
+
+    def mark(self) -> str:
+        """Give the newest commit that was read, "" when none was."""
+        rows = self._database.all("SELECT value FROM marks WHERE name = 'wiki'")
+        return str(rows[0][0]) if rows else ""
+
+    def record(self, commits: Iterable[Commit], is_buried: Callable[[UUID, str], bool]) -> int:
+        """Save commits (parents first, younger than the mark), and the mark with them; gives how many there were.
+
+        The texts of versions that are now too old are dropped; `is_buried` tells whether a page has a tombstone.
+        """
+        count = 0
+        touched: set[tuple[str, str]] = set()
+        with self._database.writing() as connection:
+            ((last,),) = connection.execute("SELECT coalesce(max(n), 0) FROM commits").fetchall()
+            oid = ""
+            for count, commit in enumerate(commits, start=1):
+                oid = commit.oid
+                connection.execute(
+                    "INSERT INTO commits (n, oid, at, author, email, subject) VALUES (?, ?, ?, ?, ?, ?)",
+                    (int(str(last)) + count, oid, micros(commit.at), *commit.author, commit.subject),
+                )
+                versions = list(_versions(commit))
+                connection.executemany(
+                    "INSERT OR REPLACE INTO versions (project, path, n, blob) VALUES (?, ?, ?, ?)",
+                    ((project, path, int(str(last)) + count, blob) for project, path, blob in versions),
+                )
+                touched.update((project, path) for project, path, _ in versions)
+            for project, path in touched:
+                _drop_texts(connection, project, path, buried=is_buried(UUID(project), path))
+            if oid:
+                connection.execute("INSERT OR REPLACE INTO marks (name, value) VALUES ('wiki', ?)", (oid,))
+        return count
+
+    def forget_versions(self) -> None:
+        """Drop all commits and versions and the mark: history was rewritten."""
+        with self._database.writing() as connection:
+            for table in ("versions", "commits"):
+                connection.execute(f"DELETE FROM {table}")  # noqa: S608 - constant text
+            connection.execute("DELETE FROM marks WHERE name = 'wiki'")
+
+    def history(self, project_id: UUID, path: str, limit: int = 1_000_000) -> list[Version]:
+        """List a page's versions, newest first; those that change nothing are left out."""
+        rows = self._versions("v.project = ? AND v.path = ? ORDER BY v.n DESC", (str(project_id), path))
+        kept = [
+            row for row, older in zip(rows, [*rows[1:], None], strict=False) if older is None or row.blob != older.blob
+        ]
+        return kept[:limit]
+
+    def newest(self, project_id: UUID, path: str) -> Version | None:
+        """Give a page's newest version, also where that is its deletion."""
+        rows = self._versions("v.project = ? AND v.path = ? ORDER BY v.n DESC LIMIT 1", (str(project_id), path))
+        return rows[0] if rows else None
+
+    def version_at(
+        self, project_id: UUID, path: str, *, revision: str = "", at: datetime | None = None
+    ) -> Version | None:
+        """Give the version of a page that a commit saw, or that was there at a moment."""
+        if revision:
+            limit = "(SELECT n FROM commits WHERE oid = ?3)"
+            value: object = revision
+        else:
+            limit = "(SELECT max(n) FROM commits WHERE at <= ?3)"
+            value = micros(at) if at else _NOW
+        rows = self._versions(
+            f"v.project = ?1 AND v.path = ?2 AND v.n <= {limit} ORDER BY v.n DESC LIMIT 1",
+            (str(project_id), path, value),
+        )
+        return rows[0] if rows else None
+
+    def committed_paths(self, project_id: UUID) -> list[str]:
+        """List the paths of the pages that the newest commit has."""
+        rows = self._database.all(
+            "SELECT path, blob FROM (SELECT path, blob, row_number() OVER (PARTITION BY path ORDER BY n DESC) AS age "
+            "FROM versions WHERE project = ?) WHERE age = 1 AND blob <> '' ORDER BY path",
+            (str(project_id),),
+        )
+        return [str(row[0]) for row in rows]
+
+    def commit_times(self, project_id: UUID) -> dict[str, tuple[datetime, str]]:
+        """Give, for each page that the newest commit has, when it got its content, and that content's id."""
+        rows = self._database.all(
+            "SELECT path, at, blob FROM (SELECT path, n, blob, "
+            "row_number() OVER (PARTITION BY path ORDER BY n DESC) AS age "
+            "FROM versions WHERE project = ?) JOIN commits USING (n) WHERE age = 1 AND blob <> ''",
+            (str(project_id),),
+        )
+        return {path: (moment(at), blob) for path, at, blob in rows}
+
+    def paths_ever(self, project_id: UUID) -> list[str]:
+        """List every path that a project's pages ever had, in git or on disk."""
+        rows = self._database.all(
+            "SELECT path FROM versions WHERE project = ?1 UNION SELECT path FROM pages WHERE project = ?1 ORDER BY 1",
+            (str(project_id),),
+        )
+        return [str(row[0]) for row in rows]
+
+    def _versions(self, where: str, values: Sequence[Any]) -> list[Version]:
+        rows = self._database.all(
+            "SELECT c.oid, c.at, c.author, c.email, c.subject, v.blob "  # noqa: S608 - constant text
+            f"FROM versions v JOIN commits c ON c.n = v.n WHERE {where}",
+            values,
+        )
+        return [Version(row[0], moment(row[1]), *row[2:]) for row in rows]
+
+    # Texts of former versions
+
+    def missing_texts(
+        self, is_buried: Callable[[UUID, str], bool], newest: int | None = None
+    ) -> Iterator[tuple[UUID, str, str]]:
+        """List what should be searchable and is not yet read: project, path and blob of committed versions.
+
+        That is so for pages that git has, and for those that were deleted as long as they are buried.
+
+        Args:
+            is_buried: tells whether a page has a tombstone.
+            newest: look only at pages that the newest so many commits changed.
+        """
+        touched = ""
+        if newest is not None:
+            last = "(SELECT max(n) FROM commits)"
+            touched = f"WHERE (project, path) IN (SELECT project, path FROM versions WHERE n > {last} - ?) "  # noqa: S608
+        rows = self._database.all(
+            "SELECT DISTINCT project, path, blob, newest FROM (SELECT project, path, blob, "  # noqa: S608 - constant text
+            "first_value(blob) OVER newer AS newest, sum(blob <> '') OVER newer AS age FROM versions "
+            f"{touched}WINDOW newer AS (PARTITION BY project, path ORDER BY n DESC)) AS recent "
+            f"WHERE blob <> '' AND age <= {SEARCHABLE_VERSIONS} AND NOT EXISTS (SELECT 1 FROM texts t "
+            "WHERE t.project = recent.project AND t.path = recent.path AND t.blob = recent.blob)",
+            () if newest is None else (newest,),
+        )
+        for project, path, blob, present in rows:
+            if present or is_buried(UUID(project), path):
+                yield UUID(project), path, blob
+
+    def save_texts(self, texts: Iterable[tuple[UUID, str, Text]]) -> None:
+        """Save texts of former versions."""
+        with self._database.writing() as connection:
+            for project_id, path, text in texts:
+                _save_text(connection, str(project_id), path, text)
+
+    def drop_old_texts(self, is_buried: Callable[[UUID, str], bool]) -> None:
+        """Drop the texts of former versions of pages that are neither there nor buried."""
+        with self._database.writing() as connection:
+            gone = connection.execute(
+                "SELECT project, path FROM texts EXCEPT SELECT project, path FROM pages"
+            ).fetchall()
+            for project, path in gone:
+                if not is_buried(UUID(str(project)), str(path)):
+                    _drop_texts(connection, str(project), str(path), buried=False)
+
+    # Search
+
+    def search(self, match: str, projects: Sequence[UUID], limit: int, *, at: datetime | None = None) -> list[Found]:
+        """Find pages, best first.
+
+        Args:
+            match: a legal FTS5 expression.
+            projects: where to look; none means everywhere.
+            limit: how many pages.
+            at: look at the pages as they were then.
+        """
+        if not match:
+            return []
+        values: list[Any] = [match]
+        scope = ""
+        if projects:
+            scope = f"AND t.project IN ({', '.join('?' * len(projects))})"
+            values += [str(project) for project in projects]
+        if at is None:
+            present = "EXISTS (SELECT 1 FROM pages p WHERE p.text = t.id)"
+        else:
+            present = (
+                "t.blob = (SELECT v.blob FROM versions v WHERE v.project = t.project AND v.path = t.path "
+                "AND v.n <= (SELECT max(n) FROM commits WHERE at <= ?) ORDER BY v.n DESC LIMIT 1)"
+            )
+            values.append(micros(at))
+        rows = self._database.all(
+            "WITH hits AS MATERIALIZED ("  # noqa: S608 - constant text
+            "SELECT c.id AS chunk, t.project AS project, t.path AS path, t.title AS title, c.heading AS heading, "
+            "bm25(chunks_fts, 2.0, 1.0, 0.5) AS score "
+            "FROM chunks_fts JOIN chunks c ON c.id = chunks_fts.rowid JOIN texts t ON t.id = c.text "
+            f"WHERE chunks_fts MATCH ? {scope} AND {present}), "
+            "best AS (SELECT *, row_number() OVER ("
+            "PARTITION BY project, path ORDER BY score, chunk) AS place FROM hits) "
+            "SELECT project, path, title, heading, score, chunk FROM best WHERE place = 1 "
+            "ORDER BY score, project, path LIMIT ?",
+            (*values, limit),
+        )
+        return [
+            Found(UUID(project), path, title, heading, self._snippet(match, chunk), -score)
+            for project, path, title, heading, score, chunk in rows
+        ]
+
+    def _snippet(self, match: str, chunk: int) -> str:
+        rows = self._database.all(
+            "SELECT snippet(chunks_fts, 1, '<mark>', '</mark>', '…', 24) FROM chunks_fts "
+            "WHERE chunks_fts MATCH ? AND rowid = ?",
+            (match, chunk),
+        )
+        return str(rows[0][0]) if rows else ""
+
+    # The whole
+
+    def forget(self, project_id: UUID) -> int:
+        """Drop everything of a project; gives how many pages it had."""
+        project = str(project_id)
+        with self._database.writing() as connection:
+            connection.execute("DELETE FROM pages WHERE project = ?", (project,))
+            gone = connection.changes()
+            for table in ("links", "versions"):
+                connection.execute(f"DELETE FROM {table} WHERE project = ?", (project,))  # noqa: S608 - constant text
+            for (number,) in connection.execute("SELECT id FROM texts WHERE project = ?", (project,)).fetchall():
+                _drop_text(connection, int(str(number)))
+        return gone
+
+    def forget_pages(self, pages: Iterable[tuple[UUID, str]]) -> None:
+        """Drop pages (project and path) with all their versions."""
+        with self._database.writing() as connection:
+            for project_id, path in pages:
+                place = (str(project_id), path)
+                for table in ("pages", "links", "versions"):
+                    connection.execute(f"DELETE FROM {table} WHERE project = ? AND path = ?", place)  # noqa: S608
+                _drop_texts(connection, *place, buried=False)
+
+    def rebuild_search(self) -> None:
+        """Write the full-text tables anew, without what was deleted."""
+        with self._database.writing() as connection:
+            connection.execute("INSERT INTO chunks_fts (chunks_fts) VALUES ('rebuild')")
+            connection.execute("INSERT INTO chunks_fts (chunks_fts) VALUES ('optimize')")
+
+    def totals(self) -> dict[UUID, tuple[int, datetime | None]]:
+        """Give for each project how many pages it has, and when one of them was last committed."""
+        rows = self._database.all(
+            "SELECT project, sum(there), max(at) FROM ("
+            "SELECT project, 1 AS there, NULL AS at FROM pages UNION ALL "
+            "SELECT v.project, 0, max(c.at) FROM versions v JOIN commits c ON c.n = v.n GROUP BY v.project"
+            ") GROUP BY project"
+        )
+        return {UUID(project): (int(pages), None if at is None else moment(at)) for project, pages, at in rows}
+
+    def counts(self) -> dict[str, int]:
+        """Count pages, versions, texts, chunks, links and pages with a problem."""
+        (row,) = self._database.all(
+            "SELECT (SELECT count(*) FROM pages), (SELECT count(*) FROM versions WHERE blob <> ''), "
+            "(SELECT count(*) FROM texts), (SELECT count(*) FROM chunks), (SELECT count(*) FROM links), "
+            "(SELECT count(*) FROM pages WHERE problem <> '')"
+        )
+        return dict(zip(("pages", "versions", "texts", "chunks", "links", "problems"), map(int, row), strict=True))
+
+
+def place_of(file: str) -> tuple[str, str] | None:
+    """Tell project and path of a file in the wiki, None for what is no page."""
+    found = _FILE.fullmatch(file)
+    return (found[1], found[2]) if found and is_page(found[2]) else None
+
+
+def is_page(path: str) -> bool:
+    """Tell whether a path in a project's folder is a page: no manifest, ledger, index, proposal or hidden file."""
+    head, _, rest = path.partition("/")
+    if not path.endswith(".md") or any(part.startswith(".") for part in path.split("/")):
+        return False
+    # A name that is not UTF-8 comes from the disk and from git with half characters in it, which no database takes.
+    if not path.isascii() and any("\ud800" <= character <= "\udfff" for character in path):
+        return False
+    if rest:
+        return head != "_pending"
+    return head not in ("_meta.md", "index.md") and not (head.startswith("log-") and len(head) == len("log-2026-11.md"))
+
+
+def _versions(commit: Commit) -> Iterator[tuple[str, str, str]]:
+    # A page that moved with its project is gone at the old place and there at the new one: the latter counts.
+    found: dict[tuple[str, str], str] = {}
+    for change in commit.changes:
+        where = place_of(change.path)
+        if where and (change.blob or where not in found):
+            found[where] = change.blob
+    return ((project, path, blob) for (project, path), blob in found.items())
+
+
+def _save_text(connection: apsw.Connection, project: str, path: str, text: Text) -> int:
+    known = connection.execute(
+        "SELECT id FROM texts WHERE project = ? AND path = ? AND blob = ?", (project, path, text.blob)
+    ).fetchall()
+    if known:
+        return int(str(known[0][0]))
+    connection.execute(
+        "INSERT INTO texts (project, path, blob, title) VALUES (?, ?, ?, ?)", (project, path, text.blob, text.title)
+    )
+    number = connection.last_insert_rowid()
+    connection.executemany(
+        "INSERT INTO chunks (text, n, heading, body, words) VALUES (?, ?, ?, ?, ?)",
+        ((number, n, *chunk) for n, chunk in enumerate(text.chunks)),
+    )
+    return number
+
+
+def _drop_texts(connection: apsw.Connection, project: str, path: str, *, buried: bool) -> None:
+    """Drop the texts of a page that are neither the present one nor of one of the newest versions.
+
+    A page that git no longer has keeps those of its versions only while it is buried.
+    """
+    rows = connection.execute(
+        "SELECT id FROM texts t WHERE project = ?1 AND path = ?2 "  # noqa: S608 - constant text
+        "AND NOT EXISTS (SELECT 1 FROM pages p WHERE p.text = t.id) "
+        "AND NOT ((?3 OR '' <> (SELECT blob FROM versions WHERE project = ?1 AND path = ?2 ORDER BY n DESC LIMIT 1)) "
+        "AND blob IN (SELECT blob FROM versions WHERE project = ?1 AND path = ?2 AND blob <> '' "
+        f"ORDER BY n DESC LIMIT {SEARCHABLE_VERSIONS}))",
+        (project, path, buried),
+    ).fetchall()
+    for (number,) in rows:
+        _drop_text(connection, int(str(number)))
+
+
+def _drop_text(connection: apsw.Connection, number: int) -> None:
+    connection.execute("DELETE FROM chunks WHERE text = ?", (number,))
+    connection.execute("DELETE FROM texts WHERE id = ?", (number,))
+
+
+def _page_values(row: PageRow) -> tuple[Any, ...]:
+    return (
+        row.path,
+        row.blob,
+        row.size,
+        row.mtime,
+        row.title,
+        row.type,
+        row.kind,
+        row.tier,
+        row.pinned,
+        row.sealed,
+        json.dumps(row.tags, ensure_ascii=False),
+        row.summary,
+        micros(row.expires_at) if row.expires_at else None,
+        row.problem,
+    )
+
+
+def _page(row: Sequence[Any]) -> PageRow:
+    path, blob, size, mtime, title, type_, kind, tier, pinned, sealed, tags, summary, expires_at, problem = row
+    return PageRow(
+        path=path,
+        blob=blob,
+        size=size,
+        mtime=mtime,
+        title=title,
+        type=type_,
+        kind=kind,
+        tier=tier,
+        pinned=bool(pinned),
+        sealed=bool(sealed),
+        tags=tuple(json.loads(tags)),
+        summary=summary,
+        expires_at=moment(expires_at) if expires_at is not None else None,
+        problem=problem,
+    )
+
+
+def page_row(page: Page, *, blob: str, size: int, mtime: int, problem: str) -> PageRow:
+    """Make the row of a page that was read."""
+    return PageRow(
+        path=page.path,
+        blob=blob,
+        size=size,
+        mtime=mtime,
+        title=page.title,
+        type=page.type,
+        kind=page.kind,
+        tier=page.tier,
+        pinned=page.pinned,
+        sealed=page.sealed,
+        tags=page.tags,
+        summary=page.summary,
+        expires_at=page.expires_at,
+        problem=problem,
+    )

@@ -1,0 +1,60 @@
+"""What the index holds, without its own numbering; and the same after it was deleted and made anew."""
+
+import apsw
+
+QUESTIONS = {
+    "sessions": "SELECT project, session, native, agent, cwd, started, last, observations, prompts, tools, in_turn, "
+    "ended, title, opening, compiled, committed, raw_bytes FROM sessions",
+    "observations": "SELECT s.project, s.session, o.n, o.at, o.kind, o.title FROM observations o "
+    "JOIN sessions s ON s.id = o.session",
+    "ingest_keys": "SELECT project, key FROM ingest_keys",
+    "marks": "SELECT name, value FROM marks",
+    "commits": "SELECT oid, at, author, email, subject FROM commits",
+    "versions": "SELECT v.project, v.path, c.oid, v.blob FROM versions v JOIN commits c ON c.n = v.n",
+    "texts": "SELECT project, path, blob, title FROM texts",
+    "chunks": "SELECT t.project, t.path, t.blob, c.n, c.heading, c.body, c.words FROM chunks c "
+    "JOIN texts t ON t.id = c.text",
+    "pages": "SELECT p.project, p.path, p.key, p.blob, t.blob, p.size, p.mtime, p.title, p.type, p.kind, p.tier, "
+    "p.pinned, p.sealed, p.tags, p.summary, p.expires_at, p.problem FROM pages p JOIN texts t ON t.id = p.text",
+    "links": "SELECT project, path, n, to_workspace, to_project, to_path FROM links",
+}
+
+
+def tables(file):
+    """List the tables of a database that hold rows of their own."""
+    connection = apsw.Connection(str(file))
+    rows = connection.execute(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '%fts%'"
+    ).fetchall()
+    connection.close()
+    return {name for (name,) in rows if not name.startswith("sqlite_")}
+
+
+def rows_of(data):
+    """Give every row of the index of a closed data directory, sorted; the full-text index is checked on the way."""
+    file = data / "db" / "index.db"
+    assert tables(file) == set(QUESTIONS), "a new table of the index needs a question here"
+    connection = apsw.Connection(str(file))
+    connection.execute("INSERT INTO chunks_fts (chunks_fts, rank) VALUES ('integrity-check', 1)")
+    found = {name: sorted(connection.execute(sql).fetchall(), key=repr) for name, sql in QUESTIONS.items()}
+    connection.close()
+    return found
+
+
+def assert_rebuild_is_equal(data, open_and_close):
+    """Compare the index with one that is made anew from the files.
+
+    Args:
+        data: a closed data directory.
+        open_and_close: opens a memory on it, and closes it.
+    """
+    open_and_close()
+    before = rows_of(data)
+    for file in (data / "db").glob("index.db*"):
+        file.unlink()
+    open_and_close()
+    after = rows_of(data)
+    for name, rows in before.items():
+        lost, new = [row for row in rows if row not in after[name]], [row for row in after[name] if row not in rows]
+        assert (lost, new) == ([], []), name
+        assert len(rows) == len(after[name]), name
