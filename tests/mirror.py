@@ -2,6 +2,9 @@
 
 import apsw
 
+from ai_memory.store.git import Git
+from ai_memory.store.page_index import place_of
+
 QUESTIONS = {
     "sessions": "SELECT project, session, native, agent, cwd, started, last, observations, prompts, tools, in_turn, "
     "ended, title, opening, compiled, committed, raw_bytes FROM sessions",
@@ -11,11 +14,11 @@ QUESTIONS = {
     "marks": "SELECT name, value FROM marks",
     "commits": "SELECT oid, at, author, email, subject FROM commits",
     "versions": "SELECT v.project, v.path, c.oid, v.blob FROM versions v JOIN commits c ON c.n = v.n",
-    "texts": "SELECT project, path, blob, title FROM texts",
+    "texts": "SELECT project, path, blob, title, expires_at FROM texts",
     "chunks": "SELECT t.project, t.path, t.blob, c.n, c.heading, c.body, c.words FROM chunks c "
     "JOIN texts t ON t.id = c.text",
     "pages": "SELECT p.project, p.path, p.key, p.blob, t.blob, p.size, p.mtime, p.title, p.type, p.kind, p.tier, "
-    "p.pinned, p.sealed, p.tags, p.summary, p.expires_at, p.problem FROM pages p JOIN texts t ON t.id = p.text",
+    "p.pinned, p.sealed, p.tags, p.summary, p.expires_at, p.problem, p.conflicted FROM pages p JOIN texts t ON t.id = p.text",
     "links": "SELECT project, path, n, to_workspace, to_project, to_path FROM links",
 }
 
@@ -41,8 +44,22 @@ def rows_of(data):
     return found
 
 
+def assert_newest_versions_are_those_of_git(data):
+    """Compare the newest version of each page with the newest commit; a rebuild would be wrong in the same way."""
+    connection = apsw.Connection(str(data / "db" / "index.db"))
+    rows = connection.execute(
+        "SELECT project, path, blob FROM versions v WHERE blob <> '' "
+        "AND n = (SELECT max(n) FROM versions o WHERE o.project = v.project AND o.path = v.path)"
+    ).fetchall()
+    connection.close()
+    git = Git(data / "wiki")
+    tree = git.tree("HEAD") if git.head() else {}
+    there = [(*place, blob) for file, blob in tree.items() if (place := place_of(file))]
+    assert sorted(rows) == sorted(there)
+
+
 def assert_rebuild_is_equal(data, open_and_close):
-    """Compare the index with one that is made anew from the files.
+    """Compare the index with git, and with one that is made anew from the files.
 
     Args:
         data: a closed data directory.
@@ -50,6 +67,7 @@ def assert_rebuild_is_equal(data, open_and_close):
     """
     open_and_close()
     before = rows_of(data)
+    assert_newest_versions_are_those_of_git(data)
     for file in (data / "db").glob("index.db*"):
         file.unlink()
     open_and_close()

@@ -1,8 +1,8 @@
 """Every way to delete against every way in which things come to be: what is gone stays gone."""
 
 import json
-import shutil
 import subprocess
+import sys
 import uuid
 
 import pytest
@@ -10,8 +10,9 @@ import pytest
 from ai_memory.errors import AiMemoryError
 from ai_memory.memory.intake import Delivery
 from ai_memory.memory.pages import Fields, Writer
+from ai_memory.model.handoff import stamp
 from tests.memory.conftest import World, ids  # noqa: F401 - a fixture
-from tests.memory.test_moves import content, ends, project, send, write
+from tests.memory.test_moves import content, ends, project, read, send, write
 
 CANARY = "xanthippe"
 NOTE = "notes/a.md"
@@ -26,6 +27,12 @@ def world(tmp_path):
     world.close()
 
 
+def run(*arguments, cwd, check=True):
+    """Run git as a person does."""
+    who = ["-c", "user.name=ana", "-c", "user.email=ana@home"]
+    return subprocess.run(["git", *who, *arguments], cwd=cwd, capture_output=True, text=True, check=check)
+
+
 class Past:
     """What there was before the delete, for those who want it back."""
 
@@ -35,6 +42,8 @@ class Past:
         self.at = world.now
         git = world.memory.stores.wiki.git
         self.head = git.head()
+        self.clone = world.data.parent / "clone"
+        run("clone", "--quiet", str(git.root), str(self.clone), cwd=world.data)
         self.files = {
             file: file.read_bytes()
             for top in ("wiki", "raw")
@@ -53,11 +62,15 @@ class Past:
 
 
 def delete_page(world, session):
-    world.memory.pages.delete_many(project(world), [NOTE, f"sessions/{session}.md"], WRITER, verb="delete-page")
+    for path in (NOTE, f"sessions/{session}.md"):
+        assert world.memory.pages.delete(project(world), path, WRITER)
 
 
 def forget_sweep(world, session):
-    world.memory.pages.delete_many(project(world), [NOTE, f"sessions/{session}.md"], WRITER, verb="forget-sweep")
+    """The note's time is over; the session's page is older than anybody's interest in it."""
+    world.passes(days=150)
+    plan = world.memory.upkeep.sweep.run(project(world))
+    assert (list(plan.expired), [each.path for each in plan.cold]) == ([NOTE], [f"sessions/{session}.md"])
 
 
 def outside_delete(world, session):
@@ -150,6 +163,33 @@ def git_checkout(world, past, session):
         world.memory.outside.reconcile()
 
 
+def git_pull(world, past, session):
+    """A clone that still has everything pushes on, and its side wins what the merge cannot decide."""
+    for file in past.clone.glob(f"*/*/{NOTE}"):
+        file.write_text(f"Also of {CANARY}.")
+    merged_from(world, past)
+
+
+def git_pull_of_other_pages(world, past, session):
+    for file in past.clone.glob("*/*/notes/kept.md"):
+        file.write_text("This one stays, and was edited.")
+    merged_from(world, past)
+
+
+def merged_from(world, past):
+    run("commit", "--quiet", "-am", "at home", cwd=past.clone)
+    wiki = world.data / "wiki"
+    pulled = ["pull", "--quiet", "--no-rebase", "--no-edit", "--allow-unrelated-histories", "-X", "ours"]
+    if run(*pulled, str(past.clone), "HEAD", cwd=wiki, check=False).returncode:
+        # Deleted here, edited there: somebody takes the edited one.
+        run("add", "--all", cwd=wiki)
+        run("commit", "--quiet", "-m", "merge", cwd=wiki)
+    theirs = run("rev-parse", "HEAD", cwd=past.clone).stdout.strip()
+    run("merge-base", "--is-ancestor", theirs, "HEAD", cwd=wiki)
+    for _ in range(2):
+        world.memory.outside.reconcile()
+
+
 def raw_import(world, past, session):
     world.close()
     past.put_back(".jsonl")
@@ -167,13 +207,15 @@ CREATIONS = [
     rebuild,
     restart,
     git_checkout,
+    git_pull,
+    git_pull_of_other_pages,
     raw_import,
 ]
 
 
 def began(world, session):
     ends(world, session, prompt=f"Ask {CANARY}.", answer=f"It is {CANARY}.")
-    write(world, NOTE, f"A note on {CANARY}.")
+    write(world, NOTE, f"---\nexpires_at: 2027-01-01\n---\nA note on {CANARY}.")
     write(world, "notes/kept.md", "This one stays.")
 
 
@@ -208,7 +250,7 @@ def test_a_deleted_page_comes_back_when_somebody_restores_it_or_says_revive(worl
     (version,) = world.memory.pages.history(project(world), NOTE)
     delete(world, ids[0])
     world.memory.pages.restore(project(world), NOTE, version.revision, WRITER)
-    assert [hit.path for hit in world.memory.recall.search(CANARY)] == [NOTE]
+    assert CANARY in read(world, NOTE)
     delete_again = world.memory.pages.delete(project(world), NOTE, WRITER)
     assert delete_again
     write(world, NOTE, f"Anew: {CANARY}.", revive=True)
@@ -225,15 +267,23 @@ def test_a_purged_page_comes_back_by_nobodys_word(world, ids):  # noqa: F811 - t
         write(world, NOTE, "Anew.", revive=True)
 
 
-def test_a_backup_from_before_a_purge_that_is_put_back_whole_has_everything(world, ids):  # noqa: F811 - the fixture
+@pytest.mark.parametrize("delete", DELETES)
+def test_a_restore_of_an_older_backup_brings_back_what_was_in_it_and_says_so(world, ids, delete):  # noqa: F811 - the fixture
     """What the answer of a purge says: backups still have it. Whoever restores one gets what was in it."""
     began(world, ids[0])
+    archive, made = world.data.parent / "backup.tar.gz", world.now
+    with world.memory.backup() as packed:
+        archive.write_bytes(packed.read())
+    delete(world, ids[0])
+    assert world.memory.recall.search(CANARY) == []
     world.close()
-    shutil.copytree(world.data, world.data.parent / "backup", symlinks=True)
-    world.open()
-    purge_session(world, ids[0])
-    world.close()
-    shutil.rmtree(world.data)
-    (world.data.parent / "backup").rename(world.data)
+    command = [sys.executable, "-m", "ai_memory", "--data-dir", str(world.data), "restore", "--from", str(archive)]
+    done = subprocess.run([*command, "--force"], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == (
+        f"deletes and purges that were made after {stamp(made)} are undone by it: make them again"
+    )
+    world.now = made
     world.open()
     assert {hit.path for hit in world.memory.recall.search(CANARY)} == {NOTE, f"sessions/{ids[0]}.md"}
+    delete(world, ids[0])
+    assert world.memory.recall.search(CANARY) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from pathlib import Path
 
@@ -115,11 +116,25 @@ def cli(ctx: click.Context, data_dir: Path | None, config_file: Path | None) -> 
 def main() -> None:
     """Run the command line; an expected error is one line and its exit code, never a traceback."""
     try:
-        cli(prog_name="ai-memory")
+        try:
+            cli(prog_name="ai-memory")
+        finally:
+            # What waits in the buffer may still be refused.
+            sys.stdout.flush()
     except AiMemoryError as error:
-        click.echo(f"error: {error}", err=True)
+        from ai_memory.capture.plain import harmless
+
+        # It may name what is stored, or what an archive says of itself.
+        click.echo(f"error: {harmless(str(error))}", err=True)
         sys.exit(error.exit_code)
     except BrokenPipeError:
         # Somebody read the first lines (`ai-memory status | head`) and closed the pipe.
         sys.stderr.close()
         sys.exit(141)
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        # Of standard output: /dev/full, a disk without room. What is left of it must not be tried again at the exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        click.echo(f"error: standard output cannot be written: {error.strerror}", err=True)
+        sys.exit(1)

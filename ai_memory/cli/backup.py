@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -10,8 +9,11 @@ from pathlib import Path
 
 import click
 
+from ai_memory.cli.archives import into_file, into_pipe
+from ai_memory.cli.confirm import confirmed, tell_unconfirmed
 from ai_memory.cli.remote import Remote, data_dir_option, remote_of, settings_of
-from ai_memory.errors import ConflictError, StorageError
+from ai_memory.cli.shown import say
+from ai_memory.errors import ConflictError
 
 _UNDONE = "deletes and purges that were made after {created} are undone by it: make them again"
 
@@ -36,9 +38,7 @@ def backup(ctx: click.Context, target: Path, force: bool) -> None:
     """
     remote = remote_of(ctx)
     if str(target) == "-":
-        if sys.stdout.isatty():
-            raise click.UsageError("the archive would go to the terminal: name a file, or pipe it somewhere")
-        with click.open_file("-", "wb") as out:
+        with into_pipe() as out:
             _download(remote, out.write)
         return
     if target.is_dir():
@@ -50,25 +50,14 @@ def backup(ctx: click.Context, target: Path, force: bool) -> None:
 
 def _save(remote: Remote, target: Path) -> None:
     from ai_memory.store.archive import read
-    from ai_memory.store.files import sync_folder
 
-    partial = target.with_name(target.name + ".partial")
-    try:
-        partial.unlink(missing_ok=True)
-        with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:
-            _download(remote, out.write)
-            out.flush()
-            os.fsync(out.fileno())
-        contents = read(partial)
-        size = partial.stat().st_size
-        partial.replace(target)
-        sync_folder(target.absolute().parent)
-    except OSError as error:
-        raise StorageError(f"{target} could not be written: {error.strerror}") from error
-    finally:
-        partial.unlink(missing_ok=True)
+    with into_file(target) as out:
+        _download(remote, out.write)
+        out.flush()
+        contents = read(Path(out.name))
+        size = out.tell()
     tally = contents.tally
-    click.echo(
+    say(
         f"saved {target}: {len(tally.projects)} projects, {tally.pages} pages, {len(tally.sessions)} sessions; "
         f"{size / 1e6:,.1f} MB ({tally.bytes / 1e6:,.1f} MB unpacked)"
     )
@@ -130,26 +119,26 @@ def restore(ctx: click.Context, archive: Path, force: bool, dry_run: bool, data_
 
     def tell(contents: Contents) -> None:
         tally = contents.tally
-        click.echo(
+        say(
             f"made {contents.created} by ai-memory {contents.program}: {len(tally.projects)} projects, "
             f"{tally.pages} pages, {len(tally.sessions)} sessions, {tally.bytes / 1e6:,.1f} MB"
         )
 
     if dry_run:
         tell(contents := read(archive))
-        click.echo(f"the archive is whole; nothing was changed in {folder}")
-        click.echo(_UNDONE.format(created=contents.created))
+        say(f"the archive is whole; nothing was changed in {folder}")
+        say(_UNDONE.format(created=contents.created))
         return
     done = put_back(folder, archive, force=force, at=utc_now())
     tell(done.contents)
-    click.echo(f"restored {archive} -> {folder}")
+    say(f"restored {archive} -> {folder}")
     if done.kept:
-        click.echo(f"the data before is kept in {done.kept}: delete that folder when you miss nothing")
-    click.echo(_UNDONE.format(created=done.contents.created))
+        say(f"the data before is kept in {done.kept}: delete that folder when you miss nothing")
+    say(_UNDONE.format(created=done.contents.created))
 
 
 @click.command()
-@click.option("--confirm", is_flag=True, help="Really delete; without it only the figures are shown.")
+@confirmed
 @data_dir_option
 @click.pass_context
 def reset(ctx: click.Context, confirm: bool, data_dir: Path | None) -> None:
@@ -164,11 +153,11 @@ def reset(ctx: click.Context, confirm: bool, data_dir: Path | None) -> None:
 
     folder = settings_of(ctx, data_dir).data_dir
     tally = delete_all(folder) if confirm else tally_of(folder)
-    click.echo(
+    say(
         f"{'deleted' if confirm else 'would delete'} in {folder}: {len(tally.projects)} projects, {tally.pages} pages, "
         f"{len(tally.sessions)} sessions; {tally.files} files, {tally.bytes:,} bytes"
     )
     for kept in kept_folders(folder):
-        click.echo(f"stays: {kept}, with older data")
+        say(f"stays: {kept}, with older data")
     if not confirm:
-        click.echo("nothing was deleted: say --confirm to do it")
+        tell_unconfirmed()

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlencode
 
 import click
 
+from ai_memory.cli.archives import into_file, into_pipe
 from ai_memory.cli.place import Place, placed
 from ai_memory.cli.remote import remote_of
 from ai_memory.cli.shown import quiet
-from ai_memory.errors import ConflictError, StorageError
+from ai_memory.errors import ConflictError
 
 
 @click.command()
@@ -38,30 +37,13 @@ def export_okf(ctx: click.Context, place: Place, output: Path | None, skip_broke
     query = {**scope.query, **({"skip_broken": "true"} if skip_broken else {})}
     target = output or Path(f"{scope.project.replace('/', '-')}.okf.tar.gz")
     to_pipe = str(target) == "-"
-    if to_pipe and sys.stdout.isatty():
-        raise click.UsageError("the archive would go to the terminal: name a file, or pipe it somewhere")
     if not to_pipe and target.exists():
         raise ConflictError(f"{target} is there already: name another file with -o")
     heads: dict[str, str] = {}
     pieces = (piece for piece, _ in remote.download("POST", f"/admin/export-okf?{urlencode(query)}", heads.update))
-    if to_pipe:
-        with click.open_file("-", "wb") as out:
-            out.writelines(pieces)
-    else:
-        _save(target, pieces)
+    with into_pipe() if to_pipe else into_file(target) as out:
+        out.writelines(pieces)
     left_out = json.loads(heads.get("X-Memory-Left-Out", "[]"))
     for each in left_out:
         quiet(f"left out: {each}")
     quiet(f"wrote {target}: {heads.get('X-Memory-Pages')} files of {scope.workspace}/{scope.project}")
-
-
-def _save(target: Path, pieces: Iterator[bytes]) -> None:
-    partial = target.with_name(f"{target.name}.partial")
-    try:
-        with partial.open("wb") as out:
-            out.writelines(pieces)
-        partial.replace(target)
-    except OSError as error:
-        raise StorageError(f"{target} could not be written: {error.strerror}") from error
-    finally:
-        partial.unlink(missing_ok=True)

@@ -10,9 +10,9 @@ from urllib.parse import urlencode
 
 import click
 
-from ai_memory.capture.plain import harmless
 from ai_memory.cli.place import cwd_option, json_option, project_option, routing_here, workspace_option
 from ai_memory.cli.remote import remote_of
+from ai_memory.cli.shown import say
 from ai_memory.client.agents import agent_named
 
 
@@ -37,9 +37,9 @@ def handoffs(ctx: click.Context, workspace: str | None, project: str | None, as_
         made = datetime.fromtimestamp(row["created_at_ms"] / 1000, UTC).strftime("%Y-%m-%d %H:%M")
         kind = f"from {agent_named(row['from_agent']).title}" if row["from_session_id"] else "by hand"
         target = f" for {row['to_agent']}" if row["to_agent"] else ""
-        click.echo(f"{row['id']}  {made}  {row['scope']}  {kind}{target}")
+        say(f"{row['id']}  {made}  {row['scope']}  {kind}{target}")
         if row["cwd"]:
-            click.echo(f"    {row['cwd']}")
+            say(f"    {row['cwd']}")
 
 
 @click.group()
@@ -153,7 +153,7 @@ def finalize_session(ctx: click.Context, agent: str, every: bool, session_id: st
     if every and session_id:
         raise click.UsageError("--all and --session-id exclude each other")
     remote = remote_of(ctx)
-    query = {"agent": agent_named(agent).name}
+    query = {"agent": agent}
     query |= {"all": "1"} if every else {}
     query |= {"session_id": session_id} if session_id else {}
     rows = remote.get("/admin/open-sessions", query)["sessions"]
@@ -164,10 +164,10 @@ def finalize_session(ctx: click.Context, agent: str, every: bool, session_id: st
         click.echo(json.dumps({"finalized": rows}, indent=2))
         return
     for row in rows:
-        click.echo(f"closed {row['session_id']}  {row['title'] or row['cwd']}")
+        say(f"closed {row['session_id']}  {row['title'] or row['cwd']}")
     if not rows:
         click.echo(f"no open session of {agent_named(agent).title}")
 
 
 def _say(answer: Any, as_json: bool, text: str) -> None:
-    click.echo(json.dumps(answer, indent=2) if as_json else harmless(text))
+    say(json.dumps(answer, indent=2) if as_json else text)

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime
 
 import click
 
 from ai_memory.capture.plain import harmless
-from ai_memory.cli.moments import moment_of
-from ai_memory.cli.pages import writer
-from ai_memory.cli.place import Place, Scope, json_option, placed
+from ai_memory.cli.moments import FORMS, moment_of
+from ai_memory.cli.pages import page_named
+from ai_memory.cli.place import Place, Scope, json_option, placed, writer
 from ai_memory.cli.remote import Remote, remote_of
 from ai_memory.cli.shown import coloured, local, quiet, say, say_exactly
+from ai_memory.errors import BadRequestError
 
-_WHEN = "a revision, or a time (2026-11-21, 2026-11-21T10:00, yesterday, '3 days ago')"
+_WHEN = f"a revision, or a time: {FORMS}"
+#: Git names no commit with these; who writes one means a time.
+_NO_REVISION = re.compile(r"[\s:]")
 
 
 def _split(page: str) -> tuple[str, str]:
-    """Cut PATH@WHEN; a path may hold an @ itself, but it ends in `.md`."""
+    """Cut PATH@WHEN; a path may hold an @ itself, but it ends in `.md`, which nobody has to type."""
     path, at, when = page.rpartition("@")
-    return (path, when) if at and path.endswith(".md") else (page, "")
+    return (page_named(path), when) if at and not page.endswith(".md") else (page_named(page), "")
 
 
 def _asked(when: str) -> dict[str, str]:
@@ -28,6 +32,8 @@ def _asked(when: str) -> dict[str, str]:
     at = moment_of(when, datetime.now(UTC))
     if at:
         return {"at": at.isoformat()}
+    if _NO_REVISION.search(when):
+        raise BadRequestError(f"{when!r} is neither a revision, as `ai-memory history` shows them, nor a time: {FORMS}")
     return {"revision": when} if when else {}
 
 
@@ -47,7 +53,7 @@ def _revision(remote: Remote, scope: Scope, path: str, when: str) -> str:
 @click.pass_context
 def history(ctx: click.Context, place: Place, path: str, limit: int, as_json: bool) -> None:
     """List the versions of a page, newest first: revision, time, who, and why."""
-    remote = remote_of(ctx)
+    remote, path = remote_of(ctx), page_named(path)
     answer = remote.get("/admin/history", {**place.scope(remote).query, "path": path, "limit": str(limit)})
     if as_json:
         click.echo(json.dumps(answer, indent=2))
@@ -58,6 +64,9 @@ def history(ctx: click.Context, place: Place, path: str, limit: int, as_json: bo
         gone = click.style("deleted  ", fg="red") if each["deleted"] else ""
         line = f"{each['revision'][:12]}  {local(each['at'])}  {author:<{width}}  "
         click.echo(f"{line}{gone}{harmless(each['subject'])}")
+    if before := answer["before"]:
+        where = f"--workspace {before['workspace']} --project {before['project']}"
+        quiet(f"it moved here: `ai-memory history {path} {where}` lists what was before")
 
 
 @click.command()
@@ -87,7 +96,7 @@ def show(ctx: click.Context, place: Place, page: str) -> None:
 @click.pass_context
 def diff(ctx: click.Context, place: Place, path: str, old: str, new: str) -> None:
     """Compare two revisions of a page, or one with the page as it is; a time will do for a revision."""
-    remote = remote_of(ctx)
+    remote, path = remote_of(ctx), page_named(path)
     scope = place.scope(remote)
     revisions = {"old": _revision(remote, scope, path, old), "new": _revision(remote, scope, path, new)}
     answer = remote.get("/admin/diff", {**scope.query, "path": path, **revisions})
@@ -121,6 +130,8 @@ def commit(ctx: click.Context, message: str) -> None:
     """Commit everything of the wiki as it is on disk: edits by hand, pages of sessions that go on, deleted files."""
     answer = remote_of(ctx).post("/admin/commit", {"message": message, **writer()})
     say(f"✓ committed {answer['oid'][:12]}" if answer["committed"] else answer["reason"])
+    for each in answer.get("left_out", ()):
+        say(f"left out: {each['page']} ({each['reason']})")
 
 
 @click.command()

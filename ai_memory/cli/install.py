@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from ai_memory.cli.remote import data_dir_option, settings_of
+from ai_memory.cli.shown import say
 from ai_memory.client.agents import agent_named
 from ai_memory.config import agent_environment, home_directory
 from ai_memory.errors import BadRequestError
@@ -164,7 +165,7 @@ def _tell_installed(applied: Applied, site: Site, test: SelfTest) -> None:
         click.echo(f"  ✓ hooks written to {plan.config} ({_backup(applied)})")
     if plan.stage:
         click.echo(f"  ✓ {len(plan.stage)} files staged in {site.data_dir}")
-    click.echo(f"  {_SIGNS[test.state]} {test.detail}")
+    say(f"  {_SIGNS[test.state]} {test.detail}")
     for sentence in plan.target.advice(plan.config, site):
         click.echo(f"  → {sentence}")
 

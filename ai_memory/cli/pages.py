@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -11,22 +10,20 @@ from typing import Any
 
 import click
 
-from ai_memory.cli.moments import moment_of
-from ai_memory.cli.place import Place, json_option, placed, tell_scope
+from ai_memory.cli.confirm import confirmed
+from ai_memory.cli.moments import FORMS, moment_of, no_time
+from ai_memory.cli.place import Place, json_option, placed, tell_scope, writer
 from ai_memory.cli.projects import purge
 from ai_memory.cli.remote import RefusedError, remote_of
 from ai_memory.cli.shown import coloured, local, marked, quiet, say
 from ai_memory.errors import BadRequestError, StorageError
 
-at_option = click.option("--at", "said", help="As it was then: 2026-11-21, 2026-11-21T10:00, yesterday, '3 days ago'.")
+at_option = click.option("--at", "said", help=f"As it was then: {FORMS}.")
 
 
-def writer() -> dict[str, str]:
-    """Say who writes: the person at this terminal."""
-    try:
-        return {"user": getpass.getuser(), "agent": ""}
-    except (KeyError, OSError):  # a container's user may have no name
-        return {"user": "", "agent": ""}
+def page_named(path: str) -> str:
+    """Give a page's path as it is, also where somebody left the `.md` away."""
+    return path if path.endswith(".md") else f"{path}.md"
 
 
 @click.command()
@@ -124,7 +121,7 @@ def read_page(ctx: click.Context, place: Place, question: str, path: str, said: 
     if bool(question) == bool(path):
         raise click.UsageError("name a page with --path, or say what it is about")
     remote = remote_of(ctx)
-    query = {**place.scope(remote).query, **({"path": path} if path else {"q": question}), **at_query(said)}
+    query = {**place.scope(remote).query, **({"path": page_named(path)} if path else {"q": question}), **at_query(said)}
     page = remote.get("/admin/read-page", query)
     if as_json:
         click.echo(json.dumps(page, indent=2))
@@ -149,11 +146,12 @@ def _links(page: Mapping[str, Any]) -> list[str]:
     for heading, key in (("Links:", "links"), ("Linked from:", "backlinks")):
         rows = []
         for each in page[key]:
-            is_here = (each["workspace"], each["project"]) == (page["workspace"], page["project"])
-            scope = "" if is_here else f"{each['workspace']}/{each['project']}: " if each["project"] else "?: "
+            names = [name for name in (each["workspace"], each["project"]) if name]
+            scope = "" if names == [page["workspace"], page["project"]] else f"{'/'.join(names)}: "
             rows.append(f"  - {scope}{each['path']}{'' if each['exists'] else '  (no such page)'}")
         lines += ["", heading, *rows] if rows else []
-    return lines
+    more = page["backlink_count"] - len(page["backlinks"])
+    return [*lines, f"  and {more} more"] if more > 0 else lines
 
 
 def at_query(said: str | None) -> dict[str, str]:
@@ -166,16 +164,15 @@ def at_query(said: str | None) -> dict[str, str]:
         return {}
     at = moment_of(said, datetime.now(UTC))
     if at is None:
-        raise BadRequestError(f"{said!r} is not a time: write 2026-11-21, 2026-11-21T10:00, yesterday or '3 days ago'")
+        raise no_time(said)
     return {"at": at.isoformat()}
 
 
 @click.command()
 @click.option("--path", required=True, help="The page.")
-@click.option("--dry-run", is_flag=True, help="Say what would go and what would remain; delete nothing.")
 @click.option("--reason", default="", help="Why, for the commit.")
-@click.option("--history", is_flag=True, help="For good: out of git, too (dry run without --confirm).")
-@click.option("--confirm", is_flag=True, help="With --history: do it.")
+@click.option("--history", is_flag=True, help="For good: out of git, too (only shown without --confirm).")
+@confirmed
 @placed
 @json_option
 @click.pass_context
@@ -183,16 +180,19 @@ def delete_page(
     ctx: click.Context,
     place: Place,
     path: str,
-    dry_run: bool,
     reason: str,
     history: bool,
     confirm: bool,
     as_json: bool,
 ) -> None:
-    """Delete a page. It stays deleted: nothing automatic writes it again; restore-page brings it back."""
+    """Delete a page. It stays deleted: nothing automatic writes it again; restore-page brings it back.
+
+    Because it can be undone it needs no --confirm; with --history it does.
+    """
     if history:
-        purge(ctx, place, "purge-page", {"path": path}, confirm=confirm and not dry_run, as_json=as_json)
+        purge(ctx, place, "purge-page", {"path": path}, confirm=confirm, as_json=as_json)
         return
+    dry_run = ctx.params["dry_run"]
     remote = remote_of(ctx)
     asked = {**place.scope(remote).query, "path": path, "dry_run": dry_run, "reason": reason, **writer()}
     answer = remote.post("/admin/delete-page", asked)
@@ -205,7 +205,8 @@ def delete_page(
         say(f"{answer['versions']} versions in git, {answer['backlinks']} pages link to it")
     else:
         say(f"{'✓ deleted' if answer['deleted'] else 'nothing to delete:'} {path} under {answer['scope']}")
-    quiet(f"what remains: {answer['remains']} (`ai-memory restore-page` brings it back)")
+    if answer["remains"]:
+        quiet(f"what remains: {answer['remains']} (`ai-memory restore-page` brings it back)")
 
 
 @click.command()

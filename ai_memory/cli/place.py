@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import getpass
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,11 +14,19 @@ import click
 
 from ai_memory.capture.scope import Defaults, New, resolve, routing_of
 from ai_memory.cli.remote import RefusedError, Remote, remote_of
-from ai_memory.cli.shown import quiet
+from ai_memory.cli.shown import quiet, say
 from ai_memory.client.marker import MarkerError
 from ai_memory.client.place import look, query
 from ai_memory.config import home_directory
 from ai_memory.errors import BadRequestError, NotFoundError, ServerUnreachableError
+
+
+def writer() -> dict[str, str]:
+    """Say who writes: the person at this terminal."""
+    try:
+        return {"user": getpass.getuser(), "agent": ""}
+    except (KeyError, OSError):  # a container's user may have no name
+        return {"user": "", "agent": ""}
 
 
 def routing_here(cwd: Path, workspace: str | None = None, project: str | None = None) -> dict[str, str]:
@@ -159,7 +168,7 @@ def _print(answer: dict[str, object], as_json: bool) -> None:
         click.echo(json.dumps(answer, indent=2))
         return
     for key, value in answer.items():
-        click.echo(f"{key.replace('_', ' '):<17} {_WHY.get(str(value), value) if key == 'resolved_by' else value}")
+        say(f"{key.replace('_', ' '):<17} {_WHY.get(str(value), value) if key == 'resolved_by' else value}")
 
 
 _WHY = {

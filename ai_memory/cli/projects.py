@@ -9,11 +9,11 @@ from typing import Any
 
 import click
 
-from ai_memory.cli.place import Place, json_option, placed
+from ai_memory.cli.confirm import confirmed, mode, tell_unconfirmed
+from ai_memory.cli.place import Place, json_option, placed, writer
 from ai_memory.cli.remote import remote_of
 from ai_memory.cli.shown import local, say
 
-_confirm = click.option("--confirm", is_flag=True, help="Do it; without this only what would happen is said.")
 _force = click.option("--force", is_flag=True, help="Also while a session is at work in it.")
 _history = click.option("--history", is_flag=True, help="Take it out of the wiki's git history, too.")
 
@@ -48,7 +48,9 @@ def rename_project(ctx: click.Context, name: str | None, to: str, workspace: str
     """Give a project another name. No file moves; hooks, markers and links with the old one go on leading to it."""
     remote = remote_of(ctx)
     scope = _place(workspace, name).scope(remote)
-    answer = remote.post("/admin/rename-project", {"workspace": scope.workspace, "from": scope.project, "to": to})
+    answer = remote.post(
+        "/admin/rename-project", {"workspace": scope.workspace, "from": scope.project, "to": to, **writer()}
+    )
     _tell(answer, as_json, f"{scope.workspace}/{answer['from']} is called {answer['to']} now ({answer['pages']} pages)")
 
 
@@ -59,7 +61,7 @@ def rename_project(ctx: click.Context, name: str | None, to: str, workspace: str
 @click.pass_context
 def rename_workspace(ctx: click.Context, name: str, to: str, as_json: bool) -> None:
     """Give a workspace another name. No file moves, and what says the old name goes on leading to it."""
-    answer = remote_of(ctx).post("/admin/rename-workspace", {"from": name, "to": to})
+    answer = remote_of(ctx).post("/admin/rename-workspace", {"from": name, "to": to, **writer()})
     _tell(answer, as_json, f"workspace {answer['from']} is called {answer['to']} now ({answer['projects']} projects)")
 
 
@@ -75,7 +77,7 @@ def rename_workspace(ctx: click.Context, name: str, to: str, as_json: bool) -> N
     help="When the workspace has a project of this name with pages of the same names.",
 )
 @_force
-@_confirm
+@confirmed
 @json_option
 @click.pass_context
 def move_project(
@@ -92,7 +94,7 @@ def move_project(
     remote = remote_of(ctx)
     scope = _place(from_workspace, project).scope(remote)
     asked = {"from_workspace": scope.workspace, "project": scope.project, "to_workspace": to_workspace}
-    asked_how = {"on_conflict": on_conflict, "force": force, **_mode(confirm)}
+    asked_how = {"on_conflict": on_conflict, "force": force, **mode(confirm), **writer()}
     answer = remote.post("/admin/move-project", {**asked, **asked_how}, patient=True)
     to = f"{answer['to']['workspace']}/{answer['to']['project']}"
     how = f"merged into {to}" if answer["merged_into_existing"] else f"moved to {to}"
@@ -100,6 +102,8 @@ def move_project(
     for conflict in answer["conflicts"]:
         kept = f", kept as {conflict['moved_to']}" if conflict["moved_to"] else ""
         lines += [f"  {conflict['path']} is in both{kept}"]
+    if changed := answer["links_changed"]:
+        lines += [f"  {changed} links of its pages name a project that the new workspace has, too: they lead there"]
     _tell(answer, as_json, "\n".join(lines), confirm=confirm)
 
 
@@ -111,7 +115,7 @@ def move_project(
 @click.option("--to-workspace", default="", help="That project's workspace, when it is another one.")
 @click.option("--create", is_flag=True, help="Make the project when there is none.")
 @_force
-@_confirm
+@confirmed
 @json_option
 @click.pass_context
 def move_session(
@@ -135,7 +139,8 @@ def move_session(
         "workspace": to_workspace,
         "create": create,
         "force": force,
-        "confirm": confirm,
+        **mode(confirm),
+        **writer(),
     }
     answer = remote_of(ctx).post("/admin/move-session", asked)
     places = [f"{answer[side]['workspace']}/{answer[side]['project']}" for side in ("from", "to")]
@@ -153,7 +158,7 @@ def move_session(
 @click.option("--session-id", required=True, help="The session (its whole UUID).")
 @_history
 @_force
-@_confirm
+@confirmed
 @placed
 @json_option
 @click.pass_context
@@ -168,7 +173,7 @@ def purge_session(
 @click.command()
 @_history
 @_force
-@_confirm
+@confirmed
 @placed
 @json_option
 @click.pass_context
@@ -183,7 +188,7 @@ def purge(
     """Ask for a purge, or for what it would do, and tell what went and what remains."""
     remote = remote_of(ctx)
     scope = place.scope(remote)
-    answer = remote.post(f"/admin/{verb}", {**scope.query, **asked, **_mode(confirm)}, patient=True)
+    answer = remote.post(f"/admin/{verb}", {**scope.query, **asked, **mode(confirm), **writer()}, patient=True)
     what = asked.get("session_id") or asked.get("path") or f"{scope.workspace}/{scope.project}"
     done = "is purged" if confirm else "would be purged"
     lines = [f"{what} {done}: {_counts(answer, '_deleted')}", f"what remains: {answer['remains']}"]
@@ -194,10 +199,6 @@ def purge(
 
 def _place(workspace: str | None, project: str | None) -> Place:
     return Place(Path(), workspace, project)
-
-
-def _mode(confirm: bool) -> dict[str, bool]:
-    return {"confirm": True} if confirm else {"dry_run": True}
 
 
 def _counts(answer: Mapping[str, Any], suffix: str) -> str:
@@ -211,4 +212,4 @@ def _tell(answer: object, as_json: bool, text: str, *, confirm: bool = True) -> 
         return
     say(text)
     if not confirm:
-        click.echo("nothing was changed: say it again with --confirm to do it")
+        tell_unconfirmed()

@@ -12,6 +12,7 @@ from pathlib import Path
 import click
 
 from ai_memory.cli.remote import data_dir_option, settings_of
+from ai_memory.cli.shown import quiet
 from ai_memory.errors import NotFoundError
 
 _PHASES = {"versions": "former versions", "pages": "pages", "sessions": "sessions"}
@@ -29,6 +30,7 @@ def reindex(ctx: click.Context, as_json: bool, data_dir: Path | None) -> None:
     or damaged.
     """
     from ai_memory.memory.memory import Memory
+    from ai_memory.memory.upgrade import wiki_format
 
     settings = settings_of(ctx, data_dir)
     folder = settings.data_dir
@@ -37,6 +39,12 @@ def reindex(ctx: click.Context, as_json: bool, data_dir: Path | None) -> None:
     begun = time.perf_counter()
     with _progress() as show:
         memory = Memory(settings, reindexing=show)
+    about = wiki_format(folder, memory.upgraded_from)
+    if memory.upgraded_from:
+        quiet(
+            f"upgraded {folder} from format {memory.upgraded_from} to {about['format']}; as it was it is kept in "
+            f"{about['backup_archive']}"
+        )
     try:
         seconds = time.perf_counter() - begun
         sessions, pages = memory.stores.index.counts(), memory.stores.pages.counts()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -13,9 +13,10 @@ from urllib.parse import urlencode, urlsplit
 import click
 
 from ai_memory.capture.plain import harmless
+from ai_memory.cli.shown import with_local_times
 from ai_memory.client.reach import server_url
 from ai_memory.config import Settings, load_settings
-from ai_memory.errors import AiMemoryError, ServerUnreachableError
+from ai_memory.errors import AiMemoryError, ConfigError, ServerUnreachableError
 
 _TIMEOUT_SECONDS = 10.0
 #: A server packs a large memory for minutes before it sends the first byte.
@@ -49,6 +50,7 @@ class Remote:
         """Send one request; gives the bytes of a 2xx answer.
 
         Raises:
+            ConfigError: the address is none.
             ServerUnreachableError: nothing answers at the address.
             RefusedError: the answer was not 2xx.
         """
@@ -81,11 +83,9 @@ class Remote:
 
     @contextmanager
     def _connected(self, timeout: float) -> Iterator[http.client.HTTPConnection]:
-        parts = urlsplit(self.url)
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        if not parts.hostname:
-            raise ServerUnreachableError(f"server_url {self.url!r} ({self._source}) is not a URL")
-        connection = kind(parts.hostname, parts.port, timeout=timeout)
+        secure, host, port = self._address()
+        kind = http.client.HTTPSConnection if secure else http.client.HTTPConnection
+        connection = kind(host, port, timeout=timeout)
         try:
             yield connection
         except (OSError, http.client.HTTPException) as error:
@@ -95,6 +95,17 @@ class Remote:
             ) from error
         finally:
             connection.close()
+
+    def _address(self) -> tuple[bool, str, int | None]:
+        """Read the URL: whether to encrypt, the host, the port."""
+        # A port that is no number, and a bracket that nobody closes, are errors of urllib's only here.
+        with suppress(ValueError):
+            parts = urlsplit(self.url)
+            if parts.scheme in ("http", "https") and parts.hostname:
+                return parts.scheme == "https", parts.hostname, parts.port
+        raise ConfigError(
+            f"server_url {self.url!r} ({self._source}) is not a URL: write one like http://127.0.0.1:49374"
+        )
 
     def _asked(
         self, connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None
@@ -118,7 +129,8 @@ def _refusal(method: str, path: str, status: int, answer: bytes) -> RefusedError
     except (ValueError, KeyError, TypeError):
         text = text or "no explanation"
     hint = ": set AI_MEMORY_AUTH_TOKEN to the server's token" if status == 401 else ""
-    error = RefusedError(f"{method} {path.partition('?')[0]}: server returned {status}: {harmless(text)}{hint}")
+    said = harmless(with_local_times(text))
+    error = RefusedError(f"{method} {path.partition('?')[0]}: server returned {status}: {said}{hint}")
     error.exit_code = 2 if status in (400, 422) else 1
     error.status, error.details = status, details
     return error

@@ -10,6 +10,8 @@ import click
 
 from ai_memory.capture.plain import harmless
 
+#: A time of an answer: RFC 3339, UTC.
+_STAMP = re.compile(r"\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _MARK = re.compile(r"<mark>(.*?)</mark>", re.DOTALL)
 
 
@@ -41,6 +43,11 @@ def marked(snippet: str) -> str:
 def local(stamp: str) -> str:
     """Show a time of an answer (RFC 3339) in the local zone, to the minute."""
     return f"{datetime.fromisoformat(stamp).astimezone():%Y-%m-%d %H:%M}"
+
+
+def with_local_times(text: str) -> str:
+    """Show the times in a sentence of the server in the local zone, as everything else here does."""
+    return _STAMP.sub(lambda match: local(match[0]), text)
 
 
 def coloured(diff: str) -> str:

@@ -74,6 +74,8 @@ def _print_server(report: dict[str, Any]) -> None:
     _row("version", f"{report['version']} (server, process {report['pid']})")
     _row("data directory", report["data_dir"])
     _row("listening on", report["bind"])
+    for warning in report["warnings"]:
+        _warn("look", warning)
     _row("projects", counts["projects"])
     _row("sessions", f"{counts['sessions']}, with {counts['observations']} observations")
     uncompiled, uncommitted = derived["sessions_uncompiled"], derived["sessions_uncommitted"]
@@ -85,20 +87,22 @@ def _print_server(report: dict[str, Any]) -> None:
     _print_pages(report["pages"])
     if derived["index_rebuilt"]:
         _row("index", f"made anew at the start: {derived['index_rebuilt']}")
+    if report["state_lost"]:
+        _warn("handoffs", "db/state.db was gone at the start: what was open is lost")
     _row("handoffs", f"{handoffs.get('open', 0)} open, {handoffs.get('accepted', 0)} taken")
     for stage, label in _STAGES.items():
         meter = report["stages"][stage]
         done = [f"{key} {value}" for key, value in meter.items() if isinstance(value, int)]
         _row(label, ", ".join(done) or "nothing yet")
         if meter["last_error"]:
-            _row("", click.style(f"last error {meter['last_error_at']}: {meter['last_error']}", fg="red"))
+            _row("", f"last error {meter['last_error_at']}: {meter['last_error']}", "red")
     _print_storage(report["storage"])
     if damaged := report["storage"]["damaged_raw_lines"]:
-        _row("raw log", click.style(f"{damaged} damaged lines were passed over", fg="red"))
+        _row("raw log", f"{damaged} damaged lines were passed over", "red")
     for key, source in report["settings"].items():
         _row("setting", f"{key} from {source}")
     for key in report["unknown_settings"]:
-        _row("setting", click.style(f"{key} is not known and has no effect", fg="yellow"))
+        _row("setting", f"{key} is not known and has no effect", "yellow")
 
 
 def _print_storage(storage: dict[str, Any]) -> None:
@@ -124,14 +128,51 @@ def _print_pages(pages: dict[str, Any]) -> None:
     for each in pages["problems"]:
         _warn_of("problem", each["page"], each["problem"])
     _more(pages["with_problems"], pages["problems"])
-    for key, label, what in (
-        ("deleted_but_there", "deleted", "the file is there again; it is not read"),
-        ("missing", "missing", "too many are, to be taken for deleted"),
-        ("raw_logs_of_purged", "purged", "the raw log is there again; it is not read"),
+    if pages["problems"]:
+        _warn("", "put them right and save; of a conflict no marker may stay")
+    for key, label, what, way_out in (
+        (
+            "deleted_but_there",
+            "deleted",
+            "the file is there again; it is not read",
+            "delete the file, or say `ai-memory write-page --revive`",
+        ),
+        (
+            "missing",
+            "missing",
+            "too many are, to be taken for deleted",
+            "`ai-memory commit` deletes them, `restore-page` brings one back",
+        ),
+        (
+            "unreadable_manifests",
+            "manifest",
+            "the project counts as it was before",
+            "put the file right, or take it back from git",
+        ),
+        (
+            "purged_again",
+            "purged",
+            "it had come back, as a pull can bring it, and is gone again",
+            "purge it in the other copies of the wiki, too",
+        ),
+        (
+            "raw_logs_of_unknown",
+            "raw logs",
+            "no manifest says which project this is",
+            "take the manifest back from git, or delete the folder",
+        ),
+        (
+            "raw_logs_of_purged",
+            "purged",
+            "the raw log is there again; it is not read",
+            "delete the file: it is not needed any more",
+        ),
     ):
         for page in pages[key]["first"]:
             _warn_of(label, page, what)
         _more(pages[key]["count"], pages[key]["first"])
+        if pages[key]["first"]:
+            _warn("", way_out)
 
 
 def _warn_of(label: str, page: str, what: str) -> None:
@@ -144,7 +185,7 @@ def _warn_of(label: str, page: str, what: str) -> None:
 
 
 def _warn(label: str, text: str) -> None:
-    _row(label, click.style(harmless(text), fg="yellow"))
+    _row(label, text, "yellow")
 
 
 def _more(count: int, named: list[Any]) -> None:
@@ -159,18 +200,19 @@ def _print_client(client: dict[str, Any], url: str, hints: list[str]) -> None:
     if spool["pending"]:
         pending += f", the oldest for {spool['oldest_age_secs']:.0f} s, {spool['bytes']} bytes"
     if not spool["writable"]:
-        pending += click.style(" (the spool cannot be written)", fg="red")
-    _row("spool", pending)
+        pending += " (the spool cannot be written)"
+    _row("spool", pending, "" if spool["writable"] else "red")
     for reason, number in client["waiting"].items():
         _row("", f"{number} wait: {reason}")
     done = [f"{kind} {number}" for kind, number in sorted(client["counts"].items())]
     _row("hooks", ", ".join(done) or "nothing yet")
     if error := client["last_error"]:
         at = datetime.fromtimestamp(error["at_ms"] / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-        _row("last hook error", click.style(f"{at} {error['kind']}: {error['detail']}", fg="yellow"))
+        _row("last hook error", f"{at} {error['kind']}: {error['detail']}", "yellow")
     for hint in hints:
-        _row("hint", click.style(hint, fg="yellow"))
+        _row("hint", hint, "yellow")
 
 
-def _row(label: str, value: object) -> None:
-    click.echo(f"{label:<17} {value}")
+def _row(label: str, value: object, colour: str = "") -> None:
+    text = harmless(str(value))
+    click.echo(f"{label:<17} {click.style(text, fg=colour) if colour else text}")

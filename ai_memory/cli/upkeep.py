@@ -6,49 +6,46 @@ import json
 
 import click
 
-from ai_memory.capture.plain import harmless
+from ai_memory.cli.confirm import confirmed, mode, tell_unconfirmed
 from ai_memory.cli.place import Place, json_option, placed
 from ai_memory.cli.remote import remote_of
+from ai_memory.cli.shown import say
 
 
 @click.command("forget-sweep")
-@click.option("--confirm", is_flag=True, help="Really delete; without it the command only says what it would.")
-@click.option("--dry-run", is_flag=True, help="Only say what would be deleted (as without --confirm).")
+@confirmed
 @json_option
 @placed
 @click.pass_context
-def forget_sweep(ctx: click.Context, place: Place, confirm: bool, dry_run: bool, as_json: bool) -> None:
+def forget_sweep(ctx: click.Context, place: Place, confirm: bool, as_json: bool) -> None:
     """Delete a project's pages that expired, compiled pages that went cold, and old event ledgers.
 
     The server does the same once a day (maintenance.enabled). Pages that you or an agent
     wrote, edited or pinned never go cold; expires_at holds for every page. Git keeps what
     is deleted: `ai-memory restore-page` brings it back.
     """
-    if confirm and dry_run:
-        raise click.UsageError("--confirm and --dry-run exclude each other")
     remote = remote_of(ctx)
     scope = place.scope(remote)
-    body = {**scope.query, "dry_run": not confirm}
-    report = remote.post("/admin/forget-sweep", body, patient=True)
+    report = remote.post("/admin/forget-sweep", {**scope.query, **mode(confirm)}, patient=True)
     if as_json:
         click.echo(json.dumps(report, indent=2))
         return
     for page in report["expired"]:
-        click.echo(f"expired  {harmless(page['path'])}  on {page['expired_at']}")
+        say(f"expired  {page['path']}  on {page['expired_at']}")
     for page in report["evicted"]:
         read = f"read {page['access_count']} times" if page["access_count"] else "never read"
-        click.echo(f"cold     {harmless(page['path'])}  {page['age_days']:.0f} days old, {read}")
+        say(f"cold     {page['path']}  {page['age_days']:.0f} days old, {read}")
     for name in report["ledgers_deleted"]:
-        click.echo(f"old      {name}")
+        say(f"old      {name}")
     number = len(report["expired"]) + len(report["evicted"]) + len(report["ledgers_deleted"])
-    click.echo(
+    say(
         f"{'deleted' if confirm else 'would delete'} {number} files in {report['scope']}, "
         f"{report['hard_deleted']} tombstones are let go"
     )
     if confirm:
         click.echo("git history and backups keep them")
     elif number or report["hard_deleted"]:
-        click.echo("nothing was deleted: say --confirm to do it")
+        tell_unconfirmed()
 
 
 @click.command()

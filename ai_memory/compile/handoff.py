@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from ai_memory.compile.account import Account, first_request, last_request
+from ai_memory.compile.session_page import session_path
 from ai_memory.model.event import WORK, Kind, Observation
 from ai_memory.model.handoff import Handoff, shortened, within_limits
 from ai_memory.model.scope import Project
@@ -59,7 +60,7 @@ def _summary(session: Session, account: Account) -> str:
         parts.append(f"Decided:\n{quotes}")
     if not parts:
         parts.append(f"Session ended; {session.observations} observations recorded.")
-    parts.append(f"Details: sessions/{session.id}.md")
+    parts.append(f"Details: {session_path(session.id)}")
     return "\n\n".join(parts)
 
 

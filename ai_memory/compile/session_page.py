@@ -17,9 +17,9 @@ _ANSWER_LENGTH = 6_000
 _PROMPT_LENGTH = 2_000
 
 
-def session_path(session: Session) -> str:
+def session_path(session_id: UUID) -> str:
     """Say where a session's page is in its project."""
-    return f"sessions/{session.id}.md"
+    return f"sessions/{session_id}.md"
 
 
 def session_of(path: str) -> UUID | None:
@@ -29,7 +29,7 @@ def session_of(path: str) -> UUID | None:
         session_id = UUID(name)
     except ValueError:
         return None
-    return session_id if path == f"sessions/{session_id}.md" else None
+    return session_id if path == session_path(session_id) else None
 
 
 def title_of(session: Session, observations: Sequence[Observation]) -> str:
@@ -99,7 +99,7 @@ def session_page(
         _section("Raw observations", _raw(observations)),
         "*Compiled by rules from what the hooks recorded; no model was asked.*\n",
     ]
-    return PageChange(session_path(session), formatted(front, "\n".join(part for part in sections if part)))
+    return PageChange(session_path(session.id), formatted(front, "\n".join(part for part in sections if part)))
 
 
 def session_in(front: Mapping[str, object], *, project_id: UUID, session_id: UUID) -> Session | None:

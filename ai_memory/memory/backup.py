@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -14,6 +13,7 @@ from ai_memory.memory.stores import Stores
 from ai_memory.memory.upgrade import BACKUPS
 from ai_memory.store import archive
 from ai_memory.store.archive import Contents, Tally
+from ai_memory.store.files import nameless_file
 from ai_memory.store.git import Git
 from ai_memory.store.lock import DirectoryLock
 from ai_memory.store.snapshot import STATE, Snapshot
@@ -45,16 +45,9 @@ def save(data_dir: Path, stores: Stores) -> IO[bytes]:
         at = stores.clock()
         snapshot = Snapshot(data_dir)
     try:
-        archive.check_room(data_dir, archive.room_for(snapshot), "the backup")
-        out = tempfile.TemporaryFile(dir=data_dir)  # noqa: SIM115 - the caller closes it
-        try:
+        with nameless_file(data_dir, "the backup") as out:
+            archive.check_room(data_dir, archive.room_for(snapshot), "the backup")
             archive.write(out, snapshot, at=at)
-            out.seek(0)
-        except BaseException:
-            out.close()
-            raise
-    except OSError as error:
-        raise StorageError(f"the backup could not be written: {error.strerror or error} ({data_dir})") from error
     finally:
         snapshot.remove()
     return out

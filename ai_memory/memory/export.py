@@ -10,7 +10,6 @@ import io
 import os
 import re
 import tarfile
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -18,11 +17,12 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import quote
 
-from ai_memory.errors import AiMemoryError, StorageError
+from ai_memory.errors import AiMemoryError
 from ai_memory.memory.stores import Stores
 from ai_memory.model.front import BOM
-from ai_memory.model.page import CONFLICT, formatted, parsed, with_keys
+from ai_memory.model.page import CONFLICT, formatted, is_ledger, parsed, with_keys
 from ai_memory.model.scope import Project
+from ai_memory.store.files import nameless_file
 from ai_memory.store.page_index import MISSING
 from ai_memory.store.wiki import MANIFEST
 
@@ -30,7 +30,6 @@ _VERSION = "0.2"
 _INDEX = "index.md"
 #: Names that mean something else in a bundle, in any folder.
 _RESERVED = frozenset({_INDEX, "log.md"})
-_LEDGER = re.compile(r"log-\d{4}-\d{2}\.md")
 
 
 class NotConformantError(AiMemoryError):
@@ -46,14 +45,12 @@ class Bundle:
     Attributes:
         archive: tar.gz; the bundle is at its root.
         name: what a file of it could be called.
-        size: in bytes.
         pages: how many there are in it, the index not counted.
         left_out: a sentence for each page that could not be part of it.
     """
 
     archive: IO[bytes]
     name: str
-    size: int
     pages: int
     left_out: list[str]
 
@@ -65,19 +62,10 @@ def pack(stores: Stores, project: Project, *, skip_broken: bool) -> Bundle:
         NotConformantError: pages cannot be part of a bundle, and they are not to be skipped.
         StorageError: the disk refused.
     """
-    try:
-        out = tempfile.TemporaryFile(dir=stores.wiki.root.parent)  # noqa: SIM115 - the caller closes it
-        try:
-            pages, left_out = _write(out, stores, project, skip_broken=skip_broken)
-            size = out.tell()
-            out.seek(0)
-        except BaseException:
-            out.close()
-            raise
-    except OSError as error:
-        raise StorageError(f"the export could not be written: {error.strerror or error}") from error
+    with nameless_file(stores.wiki.root.parent, "the export") as out:
+        pages, left_out = _write(out, stores, project, skip_broken=skip_broken)
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", f"{project.workspace}-{project.name}").strip("-.")
-    return Bundle(out, f"{name}.okf.tar.gz", size, pages, left_out)
+    return Bundle(out, f"{name}.okf.tar.gz", pages, left_out)
 
 
 def _write(out: IO[bytes], stores: Stores, project: Project, *, skip_broken: bool) -> tuple[int, list[str]]:
@@ -86,8 +74,12 @@ def _write(out: IO[bytes], stores: Stores, project: Project, *, skip_broken: boo
     left_out: list[str] = []
     with tarfile.open(fileobj=out, mode="w:gz", format=tarfile.PAX_FORMAT) as archive:
         for path in _paths(stores, project, folder):
-            content = _content(folder, path)
-            if content is None:
+            if not stores.wiki.has(project, path):
+                continue  # gone since the index was read, or a link
+            try:
+                content = _content(folder / path, path)
+            except OSError as error:
+                left_out.append(f"{path}: it cannot be read: {error.strerror}")
                 continue
             if problem := _problem(path, content):
                 left_out.append(f"{path}: {problem}")
@@ -104,17 +96,14 @@ def _write(out: IO[bytes], stores: Stores, project: Project, *, skip_broken: boo
 def _paths(stores: Stores, project: Project, folder: Path) -> Iterator[str]:
     """List manifest, ledgers and pages."""
     yield MANIFEST
-    yield from sorted(entry.name for entry in os.scandir(folder) if _LEDGER.fullmatch(entry.name))
+    yield from sorted(entry.name for entry in os.scandir(folder) if is_ledger(entry.name))
     yield from (row.path for row in stores.pages.pages(project.id) if row.size != MISSING)
 
 
-def _content(folder: Path, path: str) -> bytes | None:
-    file = folder / path
-    if file.is_symlink() or not file.is_file():
-        return None  # gone since the index was read
+def _content(file: Path, path: str) -> bytes:
     content = file.read_bytes()
     # A ledger may be in the middle of a line.
-    return content[: content.rfind(b"\n") + 1] if _LEDGER.fullmatch(path) else content
+    return content[: content.rfind(b"\n") + 1] if is_ledger(path) else content
 
 
 def _problem(path: str, content: bytes) -> str:
@@ -137,7 +126,7 @@ def _conformant(stores: Stores, path: str, text: str) -> tuple[str, str]:
         # What people wrote into the file was never scrubbed.
         text = stores.scrubber.scrub(text)
     if not isinstance(page.front.get("type"), str) or not str(page.front["type"]).strip():
-        known = "Project" if path == MANIFEST else "Log" if _LEDGER.fullmatch(path) else page.type
+        known = "Project" if path == MANIFEST else "Log" if is_ledger(path) else page.type
         text = with_keys(text, {"type": known})
     # Other programs see no front matter behind a byte order mark.
     return text.removeprefix(BOM), page.title

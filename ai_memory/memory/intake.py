@@ -16,7 +16,7 @@ from uuid import UUID
 
 from ai_memory.capture.payload import Skipped, cwd_of, observe, session_key, stem_of
 from ai_memory.client.agents import Agent, agent_named
-from ai_memory.errors import AiMemoryError, BadRequestError, StorageError, TooLargeError
+from ai_memory.errors import AiMemoryError, BadRequestError, BusyError, StorageError, TooLargeError
 from ai_memory.memory.meters import Meter
 from ai_memory.memory.projects import Projects
 from ai_memory.memory.stores import Stores
@@ -38,6 +38,7 @@ _MALFORMED = (ArithmeticError, AttributeError, LookupError, RecursionError, Type
 _HEXADECIMAL = frozenset("0123456789abcdef")
 _KEY_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 SELF_TEST = "_ai_memory_self_test"
+PUT_OFF = "put_off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,7 @@ class Outcome:
 
     Attributes:
         what: "stored", "replayed", "ignored_end", "dropped_policy", "dropped_subagent", "dropped_invalid",
-            "dropped_scope", "dropped_deleted" or "self_test".
+            "dropped_scope", "dropped_deleted", "self_test", or "put_off" (its delivery is refused for now).
         scope: the workspace and project, "" when there is none.
         by: how the scope was found, or why the event was dropped.
     """
@@ -114,8 +115,10 @@ class Intake:
         answers: list[list[Outcome] | AiMemoryError] = []
         for delivery in deliveries:
             try:
-                events = _events(delivery)
-                answers.append([self._take_safely(query, payload, group) for query, payload in events])
+                taken = [self._take_safely(query, payload, group) for query, payload in _events(delivery)]
+                put_off = next((each.by for each in taken if each.what == PUT_OFF), "")
+                # The client keeps all of them; what was taken is known by its key when it comes again.
+                answers.append(BusyError(put_off) if put_off else taken)
             except AiMemoryError as error:
                 answers.append(error)
         try:
@@ -201,6 +204,9 @@ class Intake:
         except BadRequestError as error:
             return Outcome("dropped_scope", by=str(error))
         project = self._projects.home(resolved.project, session_id)
+        for home in filter(None, (resolved.project, project)):
+            if refusal := self._stores.operations.refusal(home.id):
+                return Outcome(PUT_OFF, home.label, refusal)
         if project is None:
             return Outcome("dropped_deleted", resolved.project.label, "the session was purged")
         # A session that has moved may have stored the event where it was then.

@@ -93,7 +93,10 @@ def _write(file: Path, text: str) -> None:
 
 
 def _read(file: Path) -> str:
-    return file.read_bytes().decode("utf-8", "surrogateescape") if file.is_file() else ""
+    # What a link leads to is no ledger of this project.
+    if file.is_symlink() or not file.is_file():
+        return ""
+    return file.read_bytes().decode("utf-8", "surrogateescape")
 
 
 def _digest(text: str) -> str:

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timedelta
+from pathlib import Path
+from typing import IO
 from uuid import UUID
 
 from ai_memory import __version__
 from ai_memory.capture.scope import Defaults
 from ai_memory.capture.scrub import Scrubber
 from ai_memory.config import Settings, home_directory
-from ai_memory.errors import AiMemoryError, StorageError
+from ai_memory.errors import StorageError
+from ai_memory.memory.at_work import AtWork
+from ai_memory.memory.backup import save
+from ai_memory.memory.export import Bundle, pack
 from ai_memory.memory.handoffs import Handoffs
 from ai_memory.memory.indexing import Indexing, Progress
 from ai_memory.memory.intake import KEY_DAYS, Intake, Policy
+from ai_memory.memory.merge import Merge
 from ai_memory.memory.meters import Meter
 from ai_memory.memory.moves import Moves
 from ai_memory.memory.outside import Outside
@@ -23,11 +30,13 @@ from ai_memory.memory.projects import Projects
 from ai_memory.memory.purge import Purge
 from ai_memory.memory.recall import Recall
 from ai_memory.memory.sessions import Sessions
-from ai_memory.memory.stores import open_stores, utc_now
+from ai_memory.memory.stores import check_wiki, open_stores, utc_now
 from ai_memory.memory.upgrade import upgrade, wiki_format
 from ai_memory.memory.upkeep import Upkeep
-from ai_memory.model.scope import plain_path
+from ai_memory.model.handoff import stamp
+from ai_memory.model.scope import Project, plain_path
 from ai_memory.model.session import Session, advanced, begun
+from ai_memory.store.git import MergeUnfinishedError
 from ai_memory.store.index import Row
 from ai_memory.store.lock import DirectoryLock
 from ai_memory.store.rawlog import RawFile
@@ -36,6 +45,19 @@ from ai_memory.store.swap import clear_leftovers, finish_restore
 _GRACE_SECONDS = 5.0
 #: So many pages with a problem are named in `status`.
 _NAMED = 5
+
+
+@contextmanager
+def _opened(data_dir: Path) -> Iterator[ExitStack]:
+    """Take note of what is opened in a block: it stays open when the block succeeds, and is closed when it fails."""
+    with ExitStack() as opened:
+        try:
+            yield opened
+        except OSError as error:
+            raise StorageError(
+                f"the data directory {data_dir} cannot be used: {error.strerror or error} ({error.filename})"
+            ) from error
+        opened.pop_all()
 
 
 class Memory:
@@ -54,77 +76,87 @@ class Memory:
             DirectoryInUseError: another process has the directory.
             ConfigError: a pattern in the settings is not a regular expression.
             NewerFormatError, NewerDatabaseError: a newer version of this program wrote the directory.
+            WikiMissingError: the wiki is gone, the rest is there.
             StorageError: the directory cannot be written.
         """
         self.settings = settings
         self._clock = clock
         scrubber = Scrubber(settings["sanitize.extra_patterns"], settings["sanitize.allowlist"])
         self._lock = DirectoryLock(settings.data_dir)
-        try:
+        with _opened(settings.data_dir) as opened:
+            opened.callback(self._lock.release)
             self._lock.hold()
             finish_restore(settings.data_dir)
             clear_leftovers(settings.data_dir)
-            self._upgraded_from = upgrade(settings.data_dir, clock)
+            check_wiki(settings.data_dir)
+            self.upgraded_from = upgrade(settings.data_dir, clock)
             anew = "somebody asked for it (reindex)" if reindexing else ""
             self.stores = open_stores(settings.data_dir, scrubber, clock, anew=anew)
-        except AiMemoryError:
-            self._lock.release()
-            raise
-        except OSError as error:
-            self._lock.release()
-            raise StorageError(
-                f"the data directory {settings.data_dir} cannot be used: {error.strerror} ({error.filename})"
-            ) from error
-        self.catch_up_meter = Meter()
-        defaults = Defaults(settings["workspace"], settings["project"], plain_path(home_directory()))
-        self.projects = Projects(self.stores, defaults)
-        self.indexing = Indexing(self.stores, self.projects)
-        self.pages = Pages(self.stores, self.projects, self.indexing)
-        self.outside = Outside(self.stores, self.projects, self.indexing, self.pages)
-        self.recall = Recall(self.stores, self.projects)
-        idle = timedelta(seconds=settings["session_idle_secs"])
-        self.sessions = Sessions(self.stores, self.projects, self.pages, idle)
-        quiet = timedelta(seconds=settings["handoff_quiet_secs"])
-        self.handoffs = Handoffs(self.stores, self.projects, self.sessions, quiet)
-        policy = Policy(settings["capture_prompts"], settings["capture_assistant"])
-        self.intake = Intake(self.stores, self.projects, policy, self.sessions.note_change)
-        self.moves = Moves(
-            self.stores, self.projects, self.pages, self.indexing, self.sessions, self.intake, quiet=quiet
-        )
-        self.purge = Purge(
-            self.stores,
-            self.projects,
-            self.indexing,
-            self.sessions,
-            self.intake,
-            data_dir=settings.data_dir,
-            quiet=quiet,
-        )
-        self.upkeep = Upkeep(self.stores, self.projects, self.indexing, self.pages, self.intake, settings)
-        #: Raw logs of what was purged, or moved away: they came back by themselves and are not read.
-        self.left_out: list[RawFile] = []
-        with self.stores.intake_lock, self.stores.wiki.lock:
-            self.stores.operations.finish()
-        self._catch_up(reindexing or (lambda *_: None))
+            opened.callback(self.stores.close)
+            self.catch_up_meter = Meter()
+            defaults = Defaults(settings["workspace"], settings["project"], plain_path(home_directory()))
+            self.projects = Projects(self.stores, defaults)
+            self.indexing = Indexing(self.stores, self.projects)
+            self.pages = Pages(self.stores, self.projects, self.indexing)
+            self.outside = Outside(self.stores, self.projects, self.indexing, self.pages)
+            self.recall = Recall(self.stores, self.projects)
+            idle = timedelta(seconds=settings["session_idle_secs"])
+            self.sessions = Sessions(self.stores, self.projects, self.pages, idle)
+            quiet = timedelta(seconds=settings["handoff_quiet_secs"])
+            self.handoffs = Handoffs(self.stores, self.projects, self.sessions, quiet)
+            policy = Policy(settings["capture_prompts"], settings["capture_assistant"])
+            self.intake = Intake(self.stores, self.projects, policy, self.sessions.note_change)
+            at_work = AtWork(self.stores, self.sessions, self.intake, quiet)
+            merge = Merge(self.stores, self.projects, self.pages, self.indexing, at_work)
+            self.moves = Moves(self.stores, self.projects, self.indexing, merge, at_work)
+            self.purge = Purge(self.stores, self.projects, self.indexing, at_work, data_dir=settings.data_dir)
+            self.upkeep = Upkeep(self.stores, self.projects, self.indexing, self.pages, self.intake, settings)
+            #: Raw logs of what was purged, or moved away: they came back by themselves and are not read.
+            self.left_out: list[RawFile] = []
+            self.indexing.on_other_history = self.sessions.begin_anew
+            with self.stores.intake_lock, self.stores.wiki.lock:
+                # What cannot be finished now keeps nobody from the rest: `status` tells of it.
+                self.stores.operations.settle()
+            self._catch_up(reindexing or (lambda *_: None))
 
     def close(self) -> None:
         """Bring what is due to an end, close the stores and give the lock back."""
         try:
-            # What is left over is due again at the next start.
-            self.sessions.settle(_GRACE_SECONDS)
+            # What is left over is due again at the next start; in the middle of somebody's merge that is all.
+            with suppress(MergeUnfinishedError):
+                self.sessions.settle(_GRACE_SECONDS)
             self.upkeep.reads.flush(now=True)
         finally:
             self.stores.close()
             self._lock.release()
 
+    def backup(self) -> IO[bytes]:
+        """Make a backup of everything durable; see `memory.backup.save`."""
+        return save(self.settings.data_dir, self.stores)
+
+    def export(self, project: Project, *, skip_broken: bool) -> Bundle:
+        """Pack a project as a bundle for other programs; see `memory.export.pack`."""
+        return pack(self.stores, project, skip_broken=skip_broken)
+
     def forget_keys(self) -> None:
         """Drop idempotency keys that are older than the wire promises to remember them."""
-        self.stores.index.forget_keys(self._clock() - timedelta(days=KEY_DAYS))
+        if not self.upkeep.leap():
+            self.stores.index.forget_keys(self._clock() - timedelta(days=KEY_DAYS))
+
+    def finish_operation(self) -> None:
+        """Try again to finish an operation that something was in the way of; nothing without one."""
+        with self.stores.intake_lock, self.stores.wiki.lock:
+            if self.stores.operations.settle():
+                # What it was about may have been left out when we caught up with the files.
+                self.intake.forget()
+                self._catch_up(lambda *_: None)
 
     def _catch_up(self, progress: Progress) -> None:
         """Read what the raw log holds beyond the index's marks: after a crash a little, without an index all."""
+        self.left_out.clear()
         self.outside.reconcile(progress)
-        self.indexing.former_texts(progress)
+        with self.indexing.telling():
+            self.indexing.former_texts(progress)
         marks = self.stores.index.raw_marks()
         rebuilt = not marks
         files = [file for file in self.stores.rawlog.files() if not self._is_left_out(file)]
@@ -137,11 +169,7 @@ class Memory:
         self.stores.pages.drop_old_texts(self.stores.wiki.is_buried)
         self.forget_keys()
         self.sessions.recover_marks(index_was_lost=rebuilt)
-        for session in self.stores.index.unfinished():
-            if session.is_over:
-                self.sessions.note_due(session, "session")
-            elif session.compiled < session.observations and not session.in_turn:
-                self.sessions.note_due(session, "")
+        self.sessions.note_unfinished()
 
     def _settle_sessions_without_log(self, places: Iterable[tuple[UUID, UUID]]) -> None:
         for project_id, session_id in places:
@@ -197,9 +225,10 @@ class Memory:
                 "sessions_uncommitted": index["uncommitted"],
                 "pages_rows": pages["pages"],
                 "links_from_latest_pages": pages["links"],
-                "unresolved_links_from_latest_pages": len(self.pages.unresolved()),
+                "unresolved_links_from_latest_pages": self.pages.count_unresolved(),
                 "index_rebuilt": self.stores.rebuilt or None,
             },
+            "state_lost": self.stores.state_lost,
             "pages": self._pages_report(),
             "ingest": self.intake.meter.report(),
             "stages": {
@@ -211,28 +240,59 @@ class Memory:
                 "catch_up": self.catch_up_meter.report(),
                 "upkeep": self.upkeep.meter.report(),
             },
-            "wiki_format": wiki_format(data_dir, self._upgraded_from),
+            "wiki_format": wiki_format(data_dir, self.upgraded_from),
             "providers": {"llm": {"configured": False}, "embedding": {"configured": False}},
             "storage": self.upkeep.storage(),
             "settings": {key: source for key, source in self.settings.sources.items() if source != "default"},
             "unknown_settings": list(self.settings.unknown),
+            "warnings": self._warnings(),
         }
+
+    def _warnings(self) -> list[str]:
+        """Say what waits for somebody, a sentence each."""
+        ahead = [
+            f"{each.project.label} was purged at {stamp(each.at)} by a clock that is ahead of this one: "
+            "it counts as purged when that was first seen"
+            for each in self.projects.purged_ahead()
+        ]
+        wiki = self.stores.wiki
+        found = [wiki.away(), wiki.git.unfinished(), self.stores.operations.problem, self.upkeep.put_off, *ahead]
+        return [each for each in found if each]
 
     def _pages_report(self) -> dict[str, object]:
         """Report what somebody should look at: how many there are, and the first of them."""
         problems = [(self._name(project, path), problem) for project, path, problem in self.stores.pages.problems()]
         ignored = sorted(self._name(project, path) for project, path in self.indexing.ignored)
-        suspicious = [self._name(project, path) for project, paths in self.outside.suspicious.items() for path in paths]
+        suspicious = [
+            self._name(project, path)
+            for project, paths in self.outside.suspicious.items()
+            # Somebody may have said by now that they are to go, or brought one back.
+            for path in sorted(set(paths) & set(self.stores.pages.missing(project)))
+        ]
         return {
             "with_problems": len(problems),
             "problems": [{"page": page, "problem": problem} for page, problem in problems[:_NAMED]],
             "deleted_but_there": {"count": len(ignored), "first": ignored[:_NAMED]},
             "missing": {"count": len(suspicious), "first": suspicious[:_NAMED]},
+            "unreadable_manifests": _counted(f"{file} {why}" for file, why in self.stores.wiki.unreadable.items()),
+            "purged_again": _counted(self.projects.purged_again),
+            "raw_logs_of_unknown": _counted(map(str, self._unknown_raw_logs())),
             "raw_logs_of_purged": {
                 "count": len(self.left_out),
                 "first": [str(file.path) for file in self.left_out[:_NAMED]],
             },
         }
+
+    def _unknown_raw_logs(self) -> list[Path]:
+        """List the folders of raw logs whose project has no manifest, though nobody purged or moved it."""
+        known = {(str(each.workspace_id), str(each.id)) for each in self.projects.all()}
+        found = []
+        for folder in self.stores.rawlog.projects():
+            place = folder.parent.name, folder.name
+            with suppress(ValueError):
+                if place not in known and not self.stores.wiki.is_gone(UUID(place[0]), place[1]):
+                    found.append(folder)
+        return found
 
     def _name(self, project_id: UUID, path: str) -> str:
         project = self.projects.known(project_id)
@@ -245,3 +305,8 @@ class Memory:
             for session in reversed(self.stores.index.unfinished())
             if (not agent or session.agent == agent) and (project_id is None or session.project_id == project_id)
         ]
+
+
+def _counted(found: Iterable[str]) -> dict[str, object]:
+    named = sorted(found)
+    return {"count": len(named), "first": named[:_NAMED]}

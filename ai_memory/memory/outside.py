@@ -48,6 +48,8 @@ class Outside:
                 by_project.setdefault(UUID(place[0]), []).append(place[1])
         changed = []
         with self._stores.wiki.lock:
+            if self._stores.wiki.away():
+                return []
             if manifest:
                 self._reload()
             for project_id, paths in by_project.items():
@@ -56,20 +58,30 @@ class Outside:
         return changed
 
     def reconcile(self, progress: Progress = lambda *_: None) -> Walk:
-        """Compare everything with the index, and put right what differs."""
+        """Compare everything with the index, and put right what differs; what cannot be is counted and passed over."""
+        telling, count = self._indexing.telling, 0
         with self._stores.wiki.lock:
+            if self._stores.wiki.away():
+                return Walk()
+            before = {project.id for project in self._projects.all()}
             self._reload()
-            count = self._indexing.versions()
+            is_new = any(project.id not in before for project in self._projects.all())
+            with telling():
+                count = self._indexing.versions()
             try:
                 found = self._indexing.walk(progress)
             finally:
                 # Behind the walk, which has read the newest version of most pages then.
-                self._indexing.former_texts(newest=count)
-            for project in self._projects.all():
-                if unfinished := found.unfinished.get(project.id):
-                    self._pages.finish_delete(project, unfinished)
-                self._pages.commit_outside(project, before=self._stores.clock() - _QUIET)
-            self._settle_missing(found)
+                with telling():
+                    self._indexing.former_texts(newest=None if is_new else count)
+            # What is there in the middle of somebody's merge is not what will be.
+            if not self._stores.wiki.git.unfinished():
+                for project in self._projects.all():
+                    with telling():
+                        if unfinished := found.unfinished.get(project.id):
+                            self._pages.finish_delete(project, unfinished)
+                        self._pages.commit_outside(project, before=self._stores.clock() - _QUIET)
+                self._settle_missing(found)
             return found
 
     def _settle_missing(self, found: Walk) -> None:
@@ -83,7 +95,8 @@ class Outside:
                 continue
             again = [path for path in paths if path in self._missing.get(project_id, ())]
             if again:
-                self._pages.accept_missing(project, again)
+                with self._indexing.telling():
+                    self._pages.accept_missing(project, again)
         self._missing = {project_id: set(paths) for project_id, paths in found.missing.items()}
 
     def _reload(self) -> None:

@@ -9,9 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
-from difflib import unified_diff
 from uuid import UUID
 
 from ai_memory.client.agents import agent_named
@@ -23,17 +22,33 @@ from ai_memory.memory.stores import Stores
 from ai_memory.model.event import Scrubbed
 from ai_memory.model.handoff import shortened, stamp
 from ai_memory.model.links import Link
-from ai_memory.model.page import CONFLICT, TIERS, PageChange, composed, page_path, sealed, with_keys, writable_page_path
+from ai_memory.model.page import (
+    TIERS,
+    BadPagePathError,
+    PageChange,
+    collision_key,
+    composed,
+    page_path,
+    sealed,
+    with_keys,
+    writable_page_path,
+)
 from ai_memory.model.scope import Project
 from ai_memory.model.tombstone import Tombstone
 from ai_memory.store.git import COMMITTER, Commit
-from ai_memory.store.page_index import MISSING, PageRow, Version
+from ai_memory.store.operations import UnfinishedOperationError
+from ai_memory.store.page_index import MISSING, PageRow, Version, Way, place_of
 from ai_memory.store.steps import Step, reached
 from ai_memory.store.wiki import Append
 
 OUTSIDE = ("outside edit", "outside@local")
 #: At most so many pages may go missing at once, or half of a project, before somebody has to say that it is meant.
 _BREAKER_PAGES = 3
+#: So many of the pages that link to a page are listed.
+_BACKLINKS = 100
+#: Characters of a commit's subject, and the fewest of a reason that are worth showing in it.
+_SUBJECT = 100
+_SHORTEST = 15
 _REVISION = re.compile(r"[0-9a-f]{7,40}")
 
 
@@ -64,6 +79,10 @@ class Writer:
         name = ", ".join(part for part in (self.user, title) if part) or "ai-memory"
         address = re.sub(r"[^a-z0-9._-]+", "-", (self.agent or self.user or "ai-memory").lower()).strip("-.")
         return re.sub(r"[<>\n\r\0]", "", name).strip() or "ai-memory", f"{address or 'ai-memory'}@local"
+
+
+#: Where nobody says who asks.
+NOBODY = Writer()
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +116,23 @@ class Written:
 
 
 @dataclass(frozen=True, slots=True)
-class Target:
-    """Where a link leads: the project (None when its name is not known), the path, and whether a page is there."""
+class LeftOut:
+    """A page that a commit of everything had to leave out, and why."""
 
-    project: Project | None
+    project: Project
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a link leads: the names of workspace and project, the path, and whether a page is there.
+
+    Of a project that is not known they are as the link has them; "" is what it does not say.
+    """
+
+    workspace: str
+    project: str
     path: str
     title: str
     exists: bool
@@ -116,7 +148,9 @@ class View:
         title, kind, tier, pinned, body, front: what it says; `front` is all of the front matter.
         problem: what is wrong with it, "" when nothing is.
         version: the commit that made this content, None while it is not committed.
-        links, backlinks: of the page as it is today; none for a former version.
+        links: of the page as it is today; none for a former version.
+        backlinks: the first pages that link to the page as it is today; none for a former version.
+        backlink_count: how many such pages there are.
     """
 
     project: Project
@@ -132,6 +166,7 @@ class View:
     version: Version | None
     links: Sequence[Target] = ()
     backlinks: Sequence[Target] = ()
+    backlink_count: int = 0
 
 
 class Pages:
@@ -152,31 +187,29 @@ class Pages:
             NotFoundError: there is no such page, or was none then.
         """
         if revision or at:
-            version = self._version(project, path, revision, at)
-            return self._view(project, path, self._stores.wiki.git.blob(version.blob), version)
+            return self._former(project, path, self._version(project, path, revision, at))
+        view = self._present(project, path)
+        backlinks, count = self._backlinks(project, path, _BACKLINKS)
+        return replace(
+            view,
+            links=self._links(project, path),
+            backlinks=backlinks,
+            backlink_count=count,
+        )
+
+    def _former(self, project: Project, path: str, version: Version) -> View:
+        return self._view(project, path, self._stores.wiki.git.blob(version.blob), version)
+
+    def _present(self, project: Project, path: str) -> View:
+        """Show a page as it is, without its links."""
         row = self._stores.pages.page(project.id, path)
         text = self._stores.wiki.read(project, path) if row and row.size != MISSING else None
         if row is None or text is None:
             raise NotFoundError(self._absence(project, path, row))
         newest = self._stores.pages.newest(project.id, path)
-        return self._view(
-            project,
-            path,
-            text.encode(),
-            newest if newest and newest.blob == row.blob else None,
-            links=[self._target(project, link) for link in self._stores.pages.links(project.id, path)],
-            backlinks=self.backlinks(project, path),
-        )
+        return self._view(project, path, text.encode(), newest if newest and newest.blob == row.blob else None)
 
-    def _view(
-        self,
-        project: Project,
-        path: str,
-        content: bytes,
-        version: Version | None,
-        links: Sequence[Target] = (),
-        backlinks: Sequence[Target] = (),
-    ) -> View:
+    def _view(self, project: Project, path: str, content: bytes, version: Version | None) -> View:
         """Show a page; what a person wrote into it by hand is scrubbed before it leaves."""
         page, problem = read_page(path, content, self._stores.scrubber.scrub)
         text = content.decode("utf-8", "replace")
@@ -192,21 +225,46 @@ class Pages:
             front=page.front,
             problem=problem,
             version=version,
-            links=links,
-            backlinks=backlinks,
         )
 
-    def _version(self, project: Project, path: str, revision: str, at: datetime | None) -> Version:
-        oid = self._stores.wiki.git.resolve(revision) if revision else ""
-        version = self._stores.pages.version_at(project.id, path, revision=oid, at=at)
+    def _version(self, project: Project, path: str, revision: str, at: datetime | None = None) -> Version:
+        if at:
+            version = self._stores.pages.version_at(project.id, path, at)
+        else:
+            version = self._version_in(project, path, self._stores.wiki.git.resolve(revision))
         if version is None or not version.blob:
-            when = f"at revision {revision}" if revision else f"on {stamp(at)}" if at else ""
+            when = f"on {stamp(at)}" if at else f"at revision {revision}"
             raise NotFoundError(
                 f"{project.label} had no page {path} {when} (`ai-memory history {path}` lists its versions)"
+                + (f"; before it moved it was in {source.label}" if (source := self.came_from(project, path)) else "")
             )
         return version
 
+    def came_from(self, project: Project, path: str) -> Project | None:
+        """Find the project that has the former versions of a session's page which moved, None where it did not."""
+        for source in self._projects.all():
+            tombstone = self._tombstone(source, path)
+            if tombstone and tombstone.verb == "move-session" and source.id != project.id:
+                target = self._projects.now(UUID(tombstone.what.rpartition(" ")[2]))
+                if target and target.id == project.id:
+                    return source
+        return None
+
+    def _version_in(self, project: Project, path: str, oid: str) -> Version | None:
+        """Find the version of a page that a commit saw; git itself is asked about a commit of a merged branch."""
+        if self._stores.pages.holds(oid):
+            return self._stores.pages.version_in(project.id, path, oid)
+        tombstone, git = self._tombstone(project, path), self._stores.wiki.git
+        if tombstone and tombstone.is_purge:
+            return None
+        for file, blob in git.tree(oid).items():
+            if place_of(file) == (str(project.id), path) and (made := git.changed(file, oid)):
+                return Version(made.oid, made.at, *made.author, made.subject, blob)
+        return None
+
     def _absence(self, project: Project, path: str, row: PageRow | None) -> str:
+        if self._stores.wiki.is_linked(project, path):
+            return f"{path} of {project.label} is a symbolic link or behind one, which is not followed"
         if row is not None:
             folder = self._stores.wiki.folder(project)
             return f"the file of {path} is missing in {folder}; git still has it (`ai-memory restore-page`)"
@@ -216,43 +274,40 @@ class Pages:
             return f"{path} was deleted on {when}; `ai-memory history {path}` shows what git has"
         return f"{project.label} has no page {path}"
 
-    def backlinks(self, project: Project, path: str) -> list[Target]:
-        """List the pages that link to a page, from all projects."""
-        found = []
-        for link in self._stores.pages.links_to(path):
-            source = self._projects.known(link.project_id)
-            if (
-                source
-                and self._leads_to(source, link.link) == project.id
-                and (source.id, link.path) != (project.id, path)
-            ):
-                row = self._stores.pages.page(source.id, link.path)
-                found.append(Target(source, link.path, row.title if row else link.path, exists=True))
-        return found
+    def _backlinks(self, project: Project, path: str, limit: int) -> tuple[list[Target], int]:
+        """List the first pages of all projects that link to a page, and say how many there are."""
+        ways = [way for way in self._stores.pages.ways_to(path) if self._leads_to(way) == project.id]
+        found, count = self._stores.pages.linking(ways, project.id, path, limit)
+        return [
+            Target(source.workspace, source.name, each.path, each.title, exists=True)
+            for each in found
+            if (source := self._projects.known(each.project_id))
+        ], count
 
-    def unresolved(self, project: Project | None = None) -> list[tuple[Project, str, Link]]:
-        """List the links that lead nowhere: the page's project and path, and the link as written."""
-        found = []
-        there = {(each.id, path) for each in self._projects.all() for path in self._stores.pages.files(each.id)}
-        for link in self._stores.pages.all_links():
-            source = self._projects.known(link.project_id)
-            if source is None or (project and source.id != project.id):
-                continue
-            if (self._leads_to(source, link.link), link.link.path) not in there:
-                found.append((source, link.path, link.link))
-        return found
+    def count_unresolved(self) -> int:
+        """Count the links of all projects that lead nowhere."""
+        pages = self._stores.pages
+        return pages.count_unresolved() + sum(
+            pages.count_unresolved_by(way, self._leads_to(way)) for way in pages.ways_out()
+        )
 
-    def _leads_to(self, source: Project, link: Link) -> UUID | None:
-        if not link.project:
-            return source.id
-        target = self._projects.called(link.workspace or source.workspace, link.project)
+    def _leads_to(self, way: Way) -> UUID | None:
+        source = self._projects.known(way.project_id)
+        if source is None or not way.project:
+            return source.id if source else None
+        target = self._projects.linked(source, way.workspace, way.project)
         return target.id if target else None
 
+    def _links(self, project: Project, path: str) -> list[Target]:
+        # Two spellings may lead to one page.
+        return list(dict.fromkeys(self._target(project, link) for link in self._stores.pages.links(project.id, path)))
+
     def _target(self, source: Project, link: Link) -> Target:
-        project_id = self._leads_to(source, link)
+        project_id = self._leads_to(Way(source.id, link.workspace, link.project))
         row = self._stores.pages.page(project_id, link.path) if project_id else None
         project = self._projects.known(project_id) if project_id else None
-        return Target(project, link.path, row.title if row else link.path, exists=row is not None)
+        names = (project.workspace, project.name) if project else (link.workspace, link.project)
+        return Target(*names, link.path, row.title if row else link.path, exists=row is not None)
 
     # Time travel
 
@@ -270,14 +325,14 @@ class Pages:
 
     def diff(self, project: Project, path: str, old: str, new: str) -> str:
         """Compare two revisions of a page; an empty `new` means the page as it is. Gives a unified diff."""
-        before = self.read(project, path, revision=old)
-        after = self.read(project, path, revision=new)
-        names = (
-            f"{path}@{before.version.revision[:12]}" if before.version else path,
-            f"{path}@{after.version.revision[:12]}" if new and after.version else path,
-        )
-        lines = unified_diff(before.text.splitlines(keepends=True), after.text.splitlines(keepends=True), *names)
-        return "".join(line if line.endswith("\n") else f"{line}\n\\ No newline at end of file\n" for line in lines)
+        versions = [self._version(project, path, revision) for revision in (old, new) if revision]
+        sides = [self._former(project, path, version) for version in versions]
+        names = [f"{path}@{version.revision[:12]}" for version in versions]
+        if not new:
+            sides.append(self._present(project, path))
+            names.append(path)
+        before, after = (side.text.encode() for side in sides)
+        return self._stores.wiki.git.diff(before, after, *names)
 
     def checkpoints(self, limit: int) -> list[Commit]:
         """List the newest commits of the wiki."""
@@ -313,15 +368,20 @@ class Pages:
 
         Raises:
             BadPagePathError, BadRequestError: the path or a field is not usable.
+            LinkedPathError: a symbolic link is on the way.
             TooLargeError: the page is too large.
             PageChangedError: `expected` or `create_only` does not hold.
             PageDeletedError, PathCollisionError: see there.
             StorageError: it could not be written.
         """
         path = writable_page_path(path)
+        if self._stores.scrubber.scrub(path) != path:
+            # It would stand in git, in the index, in logs and in links, where nothing can be taken out again.
+            raise BadPagePathError("the page path holds what looks like a secret: choose another")
         with self._stores.wiki.lock:
             # It may have been renamed, moved or purged since somebody found it.
             project = self._projects.get(project.id)
+            self._stores.wiki.file(project, path)
             self._read_again(project, [path])
             self._check_tombstone(project, path, revive=revive)
             self._check_collision(project, path)
@@ -330,65 +390,70 @@ class Pages:
             newest = self._stores.pages.newest(project.id, path)
             self._check_expectation(project, path, row, newest, expected, body, create_only=create_only)
             old = self._stores.wiki.read(project, path)
-            text = self._stores.scrubber.scrub(
-                composed(
-                    old,
-                    body,
-                    path=path,
-                    title=fields.title,
-                    kind=fields.kind,
-                    tier=fields.tier,
-                    tags=fields.tags,
-                    pinned=fields.pinned,
-                )
-            )
-            if len(text.encode()) > PAGE_LIMIT:
-                raise TooLargeError(
-                    f"a page holds at most {PAGE_LIMIT // 1024} KiB, {path} would have {len(text.encode()) // 1024}"
-                )
+            text = self._composed(old, path, body, fields)
             if old == text and newest and newest.blob:
                 return Written(path, newest.revision, changed=False, created=False)
             buried = self._stores.wiki.is_gone(project.id, path)
             if buried:
                 self._stores.wiki.revive(self._stores.wiki.folder(project), [path])
+            why = self._stores.scrubber.scrub(reason) or (_title(path, text) if row is None else "")
             subject = f"write-page {project.label}: {path}"
-            oid = self._commit(
-                project, {path: text}, _message(subject, reason or fields.title or ""), author=writer.author
-            )
+            oid = self._commit(project, {path: text}, _message(subject, why), author=writer.author)
             self.meter.count("written", self._stores.clock())
             return Written(path, oid, changed=True, created=row is None)
 
-    def delete(
-        self, project: Project, path: str, writer: Writer, *, verb: str = "delete-page", reason: str = ""
-    ) -> str:
+    def check_new(self, path: str, body: str, fields: Fields, *, expected: str | None) -> None:
+        """Check what `write` would of a page in a project that is not there yet: a refusal makes none.
+
+        Raises:
+            BadPagePathError, BadRequestError, TooLargeError, PageChangedError, MergeUnfinishedError: as `write`.
+        """
+        self._stores.wiki.git.check_free()
+        self._check_expectation(None, path, None, None, expected, body, create_only=False)
+        self._composed(None, writable_page_path(path), body, fields)
+
+    def _composed(self, old: str | None, path: str, body: str, fields: Fields) -> Scrubbed:
+        text = self._stores.scrubber.scrub(
+            composed(
+                old,
+                body,
+                path=path,
+                title=fields.title,
+                kind=fields.kind,
+                tier=fields.tier,
+                tags=fields.tags,
+                pinned=fields.pinned,
+            )
+        )
+        if len(text.encode()) > PAGE_LIMIT:
+            raise TooLargeError(
+                f"a page holds at most {PAGE_LIMIT // 1024} KiB, {path} would have {len(text.encode()) // 1024}"
+            )
+        return text
+
+    def delete(self, project: Project, path: str, writer: Writer, *, reason: str = "") -> str:
         """Delete a page: its file, and a tombstone, in one commit. Git keeps its history.
 
         Returns:
             the commit, "" when there was nothing to delete.
-        """
-        return self.delete_many(project, [path], writer, verb=verb, reason=reason)
-
-    def delete_many(
-        self, project: Project, paths: Sequence[str], writer: Writer, *, verb: str, reason: str = ""
-    ) -> str:
-        """Delete pages in one commit; "" when there was none of them.
 
         Raises:
-            BadPagePathError: a path is not one of a page.
+            BadPagePathError: the path is not one of a page.
+            LinkedPathError: a symbolic link is on the way.
         """
-        # A path that leads out of the project's folder would be read and deleted there.
-        paths = [page_path(path) for path in paths]
         with self._stores.wiki.lock:
             project = self._projects.get(project.id)
-            self._read_again(project, paths)
-            there = [path for path in paths if self._stores.pages.page(project.id, path)]
-            if not there:
+            # A path that leads out of the project's folder would be read and deleted there.
+            self._stores.wiki.file(project, path)
+            self._read_again(project, [path])
+            if self._stores.pages.page(project.id, path) is None:
                 return ""
-            self.commit_outside(project, there)
-            self._bury(project, there, verb)
-            subject = f"{verb} {project.label}: {_some(there)}"
-            oid = self._commit(project, {}, _message(subject, reason), deletes=there, author=writer.author)
-            self.meter.count("deleted", self._stores.clock(), len(there))
+            self.commit_outside(project, [path])
+            self._bury(project, [path], "delete-page")
+            subject = f"delete-page {project.label}: {_some([path])}"
+            why = self._stores.scrubber.scrub(reason)
+            oid = self._commit(project, {}, _message(subject, why), deletes=[path], author=writer.author)
+            self.meter.count("deleted", self._stores.clock())
             return oid
 
     def traces(self, project: Project, path: str) -> tuple[bool, int, int]:
@@ -398,8 +463,8 @@ class Pages:
             BadPagePathError: the path is not one of a page.
         """
         is_there = self._stores.pages.page(project.id, page_path(path)) is not None
-        versions = [each for each in self._stores.pages.history(project.id, path) if each.blob]
-        return is_there, len(versions), len(self.backlinks(project, path))
+        _, backlinks = self._backlinks(project, path, 0)
+        return is_there, self._stores.pages.count_versions(project.id, path), backlinks
 
     def sweep(
         self, project: Project, paths: Sequence[str], *, ledgers: Sequence[str], forgotten: Sequence[str], reason: str
@@ -433,11 +498,13 @@ class Pages:
 
         Raises:
             NotFoundError: the page was not there.
+            LinkedPathError: a symbolic link is on the way.
             PageDeletedError: it was purged.
         """
         with self._stores.wiki.lock:
             project = self._projects.get(project.id)
-            version = self._version(project, path, revision, None)
+            self._stores.wiki.file(project, path)
+            version = self._version(project, path, revision)
             self._read_again(project, [path])
             self._check_tombstone(project, path, revive=True)
             self._check_collision(project, path)
@@ -474,6 +541,7 @@ class Pages:
             the commit, "" when none was made.
         """
         with self._stores.wiki.lock:
+            self._check_free(project)
             pages: dict[str, Scrubbed] = {}
             if refusal := self._refusal(project, change.path):
                 self.meter.count(f"left alone ({refusal})", self._stores.clock())
@@ -487,11 +555,15 @@ class Pages:
             mark()
             return ""
 
+    def is_taken(self, project: Project, path: str) -> bool:
+        """Tell whether a page is one that no automatic writer may write any more."""
+        return bool(self._refusal(project, path))
+
     def _refusal(self, project: Project, path: str) -> str:
         """Say why an automatic writer may not write a page, "" when it may."""
         if self._tombstone(project, path):
             return "deleted"
-        if (self._stores.wiki.folder(project) / path).is_symlink():
+        if self._stores.wiki.is_linked(project, path):
             return "a link"
         text = self._stores.wiki.read(project, path)
         if text is None:
@@ -523,7 +595,7 @@ class Pages:
                 for row in self._stores.pages.uncommitted(project.id)
                 if not row.sealed
                 and row.size != MISSING
-                and CONFLICT not in row.problem
+                and not row.conflicted
                 and (paths is None or row.path in paths)
                 and (before is None or row.mtime < before.timestamp() * 1e9)
             ]
@@ -550,28 +622,51 @@ class Pages:
             subject = f"delete-page {project.label}: {_some(paths)} (finished)"
             return self._commit(project, {}, subject, author=COMMITTER, deletes=paths)
 
-    def commit_all(self, message: str, writer: Writer) -> str:
-        """Commit everything as it is on disk, in all projects: edits, working pages, deleted files. "" without any."""
+    def commit_all(self, message: str, writer: Writer) -> tuple[str, list[LeftOut]]:
+        """Commit everything as it is on disk, in all projects at once: edits, working pages, deleted files.
+
+        Returns:
+            the commit, "" when there was nothing; and what could not be part of it.
+        """
+        files: dict[Project, list[str]] = {}
+        left_out: list[LeftOut] = []
         with self._stores.wiki.lock:
+            self._stores.wiki.git.check_free()
             found = self._indexing.walk()
-            oid = ""
             for project in self._projects.all():
-                rows = [
-                    row
-                    for row in self._stores.pages.uncommitted(project.id)
-                    if row.size != MISSING and CONFLICT not in row.problem
-                ]
+                rows = [row for row in self._stores.pages.uncommitted(project.id) if row.size != MISSING]
                 missing = found.missing.get(project.id, [])
-                if missing:
+                refusal = self._stores.operations.refusal(project.id)
+                why = {row.path: refusal or ("conflict markers" if row.conflicted else "") for row in rows}
+                why |= dict.fromkeys(missing, refusal)
+                left_out += [LeftOut(project, path, reason) for path, reason in why.items() if reason]
+                if missing and not refusal:
                     self._bury(project, missing, "outside-delete")
-                files = [row.path for row in rows] + missing
-                if files:
-                    oid = self._commit(project, {}, _message(message, _some(files)), author=writer.author, files=files)
-            return oid
+                if paths := [path for path, reason in why.items() if not reason]:
+                    files[project] = paths
+            left_out += [
+                LeftOut(place, path, "it was deleted: write-page --revive takes it back")
+                for project_id, path in sorted(self._indexing.ignored)
+                if (place := self._projects.known(project_id))
+            ]
+            if not files:
+                return "", left_out
+            whole = f"{message}\n\n" + "\n".join(f"{project.label}: {_some(paths)}" for project, paths in files.items())
+            with self._telling():
+                oid = self._stores.wiki.commit_as_is(
+                    files,
+                    self._stores.scrubber.scrub(whole),
+                    at=self._stores.clock(),
+                    author=self._signed(writer.author),
+                )
+            for project, paths in files.items():
+                self._index(project, paths)
+            return oid, left_out
 
     # The steps
 
     def _bury(self, project: Project, paths: Sequence[str], verb: str) -> None:
+        self._check_free(project)
         at = self._stores.clock().replace(microsecond=0)
         with self._telling():
             self._stores.wiki.bury(self._stores.wiki.folder(project), [Tombstone(at, verb, path) for path in paths])
@@ -589,20 +684,26 @@ class Pages:
         appends: Sequence[Append] = (),
         mark: Callable[[], None] = lambda: None,
     ) -> str:
+        self._check_free(project)
         with self._telling():
             oid = self._stores.wiki.commit(
                 project,
                 pages,
-                message,
+                self._stores.scrubber.scrub(message),
                 at=self._stores.clock(),
                 deletes=deletes,
                 files=files,
                 appends=appends,
-                author=author,
+                author=self._signed(author),
                 mark=mark,
             )
         self._index(project, [*pages, *deletes, *files])
         return oid
+
+    def _signed(self, author: tuple[str, str]) -> tuple[Scrubbed, Scrubbed]:
+        """Give a name and an address as they may stand in git."""
+        name, address = author
+        return self._stores.scrubber.scrub(name), self._stores.scrubber.scrub(address)
 
     @contextmanager
     def _telling(self) -> Iterator[None]:
@@ -622,10 +723,18 @@ class Pages:
             self._indexing.failed(error)
 
     def _read_again(self, project: Project, paths: Sequence[str]) -> None:
+        self._check_free(project)
+        """Read what is about to be changed on purpose; in the middle of somebody's merge nothing is."""
+        self._stores.wiki.git.check_free()
         self._indexing.commits()
         self._indexing.files(project, paths)
 
     # The gate
+
+    def _check_free(self, project: Project) -> None:
+        """Refuse what a purge or a move that is not finished would take along."""
+        if refusal := self._stores.operations.refusal(project.id):
+            raise UnfinishedOperationError(refusal)
 
     def _tombstone(self, project: Project, path: str) -> Tombstone | None:
         return self._stores.wiki.gone.get(project.id, {}).get(path)
@@ -645,14 +754,19 @@ class Pages:
     def _check_collision(self, project: Project, path: str) -> None:
         other = self._stores.pages.colliding(project.id, path)
         if other:
-            raise PathCollisionError(
-                f"{path} and the page {other} differ only in letter case or Unicode form: on some systems they are one "
-                "file. Use the existing spelling, or another name"
-            )
+            raise PathCollisionError(_collision(path, other))
+
+    def _was(self, project: Project, path: str, revision: str, blob: str) -> bool:
+        """Tell whether a page had this content in a revision, also where that is the commit of something else."""
+        try:
+            version = self._version_in(project, path, self._stores.wiki.git.resolve(revision))
+        except NotFoundError:
+            return False
+        return version is not None and version.blob == blob
 
     def _check_expectation(
         self,
-        project: Project,
+        project: Project | None,
         path: str,
         row: PageRow | None,
         newest: Version | None,
@@ -665,19 +779,19 @@ class Pages:
             return
         if expected and not _REVISION.fullmatch(expected):
             raise BadRequestError(f"expected_revision {expected!r} is not a revision (7 to 40 hexadecimal digits)")
-        if row is None:
+        if row is None or project is None:
             if not expected:
                 return
             problem = f"{path} is not there any more"
         elif create_only:
             problem = f"{path} exists already"
-        elif newest and expected and newest.revision.startswith(expected) and newest.blob == row.blob:
+        elif expected and newest and newest.blob == row.blob and self._was(project, path, expected, row.blob):
             return
         elif newest and newest.blob == row.blob:
             problem = f"{path} was changed by {newest.author} on {stamp(newest.at)} (revision {newest.revision[:12]})"
         else:
             problem = f"{path} is not committed yet: it belongs to a session that goes on, or to a merge"
-        text = (self._stores.wiki.read(project, path) or "") if row else ""
+        text = (self._stores.wiki.read(project, path) or "") if project and row else ""
         error = PageChangedError(f"{problem}: read it again, merge, and write with its revision")
         error.details = {
             "path": path,
@@ -701,8 +815,43 @@ def _unknown_tier(tier: str) -> BadRequestError:
     return error
 
 
-def _message(subject: str, body: str) -> str:
-    return f"{subject}\n\n{body}" if body and body not in subject else subject
+def _collision(path: str, other: str) -> str:
+    """Say why there cannot be a page beside another one."""
+    mine, theirs = collision_key(path), collision_key(other)
+    if mine == theirs:
+        return (
+            f"{path} and the page {other} differ only in letter case or Unicode form: on some systems they are one "
+            "file. Use the existing spelling, or another name"
+        )
+    if theirs.startswith(f"{mine}/"):
+        return f"{path} cannot be a page: a folder of that name holds {other}. Use another name"
+    if mine.startswith(f"{theirs}/"):
+        return f"{path} cannot be a page: {other} is a page, where its folder would be. Use another name"
+    ours, others = path.split("/"), other.split("/")
+    depth = next(number for number, (one, two) in enumerate(zip(ours, others, strict=False), start=1) if one != two)
+    spelled = "/".join(others[:depth])
+    return (
+        f"{path}: the folder is spelled {spelled}/ here (it holds {other}): on some systems the two are one folder. "
+        "Use that spelling, or another name"
+    )
+
+
+def _title(path: str, text: str) -> str:
+    """Give the title that a page says it has, "" where it is only its file's name."""
+    title = read_page(path, text.encode())[0].title
+    return "" if f"{title}.md" == path.rpartition("/")[2] else title
+
+
+def _message(subject: str, reason: str) -> str:
+    """Put the reason behind the subject, where every list of commits shows it; one that is too long is whole below."""
+    if reason.strip() in ("", subject):
+        return subject
+    line = f"{subject} — {' '.join(reason.split())}"
+    if len(line) <= _SUBJECT:
+        return line
+    # A subject that is long by itself stays as it is.
+    short = shortened(line, _SUBJECT) if len(subject) + _SHORTEST <= _SUBJECT else subject
+    return f"{short}\n\n{reason}"
 
 
 def _some(paths: Sequence[str]) -> str:

@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import lru_cache
+from pathlib import Path
 from uuid import UUID
 
 from ai_memory.capture.scope import ROUTING_KEYS, Defaults, New, resolve, routing_of, widened
-from ai_memory.errors import BadRequestError, NotFoundError, ScopeUnresolvedError
+from ai_memory.errors import BadRequestError, NotFoundError, ScopeUnresolvedError, StorageError
 from ai_memory.memory.stores import Stores
-from ai_memory.model.former import former_of
+from ai_memory.model.former import Former, former_of, up
 from ai_memory.model.ids import minted_at, new_id
-from ai_memory.model.scope import Project, Resolved, Routing, Workspace, checked_name
+from ai_memory.model.scope import BadNameError, Project, Resolved, Routing, Workspace, checked_name
+from ai_memory.store.manifests import ManifestUnreadableError, WikiAwayError
 
 _REMEMBERED = 4096
+#: What an event takes from the agent to us, at most, when nothing is in its way.
+_ON_ITS_WAY = timedelta(seconds=5)
 _LONGEST = 4096
 
 
@@ -25,7 +30,10 @@ class Projects:
 
     def __init__(self, stores: Stores, defaults: Defaults) -> None:
         self._wiki = stores.wiki
+        self._pages = stores.pages
+        self._state = stores.state
         self._clock = stores.clock
+        self._operations = stores.operations
         self._scrub = stores.scrubber.scrub
         self._defaults = defaults
         # A session says the same with each of its events.
@@ -33,6 +41,10 @@ class Projects:
         # Taken before the wiki's lock, never under it.
         self._lock = threading.Lock()
         self._found: dict[tuple[Routing, tuple[UUID, ...]], Resolved] = {}
+        #: Purged projects whose tombstones are in the future, with the time when that was first seen.
+        self._ahead: dict[UUID, tuple[Former, datetime]] = {}
+        #: What was purged and had come back, as `git pull` can do it, so that its tombstones were written again.
+        self.purged_again: list[str] = []
         self._read()
 
     def _read(self) -> None:
@@ -48,14 +60,54 @@ class Projects:
         #: Project that was merged into another one -> that one.
         self._became = {each.was: each.project.id for each in former if not each.purged and each.was != each.project.id}
         self._purged = [each for each in former if each.purged]
+        for each in self._purged:
+            self._seen(each)
         #: What was moved away from a workspace, as it was there, with the id that it has now.
         self._moved = [
             replace(each.project, id=now.id)
             for each in former
             if not each.purged and (now := self.now(each.project.id))
         ]
+        self.keep_purged()
+        self._write_lost_purges()
         # A new mapping, so that who computes an answer right now cannot put it in here.
         self._found = {}
+
+    def keep_purged(self) -> None:
+        """Keep what was purged in the state, too: a manifest may be replaced by one that does not know of it.
+
+        Raises:
+            StorageError: the state could not be written.
+        """
+        kept = self._wiki.purged
+        new = [
+            (scope, each)
+            for scope in (*self._by_id, *(workspace.id for workspace in self._workspaces))
+            for each in self._wiki.gone.get(scope, {}).values()
+            if each.is_purge and kept.get(scope, {}).get(each.key) != each
+        ]
+        if new:
+            self._state.keep_purged(new)
+        for scope, each in new:
+            kept.setdefault(scope, {})[each.key] = each
+
+    def _write_lost_purges(self) -> None:
+        """Write what was purged into manifests that have lost it; one that cannot be written now is when it can be."""
+        for folder, lost in list(self._wiki.forgetful.items()):
+            with suppress(StorageError):
+                self._wiki.bury(folder, ())
+                self.purged_again += [f"{folder.relative_to(self._wiki.root)}: {key}" for key in lost]
+
+    def _seen(self, former: Former) -> Former:
+        """Correct the time of a purge by a clock that was ahead: nothing is purged before it happens."""
+        now = self._clock()
+        if former.was not in self._ahead and former.at > up(now):
+            self._ahead[former.was] = (former, now - _ON_ITS_WAY)
+        return replace(former, at=self._ahead[former.was][1]) if former.was in self._ahead else former
+
+    def purged_ahead(self) -> list[Former]:
+        """List the purged projects whose tombstones were in the future when they were first seen."""
+        return [former for former, _ in self._ahead.values()]
 
     def all(self) -> list[Project]:
         """List all projects."""
@@ -71,6 +123,16 @@ class Projects:
             return self._by_id[project_id]
         except KeyError:
             raise NotFoundError(f"there is no project with the id {project_id}") from None
+
+    def listing(self) -> list[tuple[Project, int, datetime | None]]:
+        """List all projects by workspace and name, each with its number of pages and its last change."""
+        totals = self._pages.totals()
+        by_name = sorted(self.all(), key=lambda each: (each.workspace, each.name))
+        return [(project, *totals.get(project.id, (0, None))) for project in by_name]
+
+    def folder(self, project: Project) -> Path:
+        """Say where a project's pages are on disk."""
+        return self._wiki.folder(project)
 
     def known(self, project_id: UUID) -> Project | None:
         """Find a project by its id, None when its folder is gone."""
@@ -107,7 +169,7 @@ class Projects:
 
     def was_purged(self, routing: Routing, at: datetime, session: Sequence[Project] = ()) -> bool:
         """Tell whether what happened at a place at a time belongs to a project that was purged since."""
-        purged = [each for each in self._purged if each.at >= at]
+        purged = [each for each in map(self._seen, self._purged) if each.at >= at]
         if not purged:
             return False
         # A project that began at the same place afterwards is another one.
@@ -181,10 +243,18 @@ class Projects:
                 former = former or self._by_id[candidate.id]
         return former
 
+    def linked(self, source: Project, workspace: str, project: str) -> Project | None:
+        """Find the project that a page of `source` names; without a workspace that is one beside it, now or before."""
+        before = (each.workspace for each in self._moved if each.id == source.id)
+        places = [workspace] if workspace else dict.fromkeys([source.workspace, *before])
+        return next((found for place in places if (found := self.called(place, project))), None)
+
     def reload(self) -> None:
         """Read the manifests again: somebody else may have changed them, or a project has moved."""
         with self._wiki.lock:
-            self._read()
+            # A disk that is not mounted looks like a wiki without projects.
+            if not self._wiki.away():
+                self._read()
 
     def look_up(self, routing: Routing, session: Sequence[Project] = ()) -> Resolved | New:
         """Find the project of a question, without creating one: `New` says what a writer would create.
@@ -219,16 +289,25 @@ class Projects:
         """Make a project that somebody named, and its workspace when that is new.
 
         Raises:
-            BadNameError: a name is not legal.
+            BadNameError: a name is not legal, or holds a secret.
             StorageError: the manifest could not be written.
         """
-        checked_name(workspace, "workspace")
-        checked_name(name, "project")
+        self.check_name(workspace, "workspace")
+        self.check_name(name, "project")
         with self._wiki.lock:
             home = self.workspace(workspace) or Workspace(new_id(self._clock()), workspace)
             project = Project(new_id(self._clock()), home.id, home.name, name)
-            self._save(project)
-            return project
+            return self._save(project)
+
+    def check_name(self, name: str, what: str) -> None:
+        """Refuse what cannot be the name of a "project" or "workspace"; names stand in manifests and commits.
+
+        Raises:
+            BadNameError: it is not legal, or holds a secret.
+        """
+        if self._scrub(name) != name:
+            raise BadNameError(f"the {what} name holds what looks like a secret: choose another")
+        checked_name(name, what)
 
     def _ensured(self, routing: Routing, session: Sequence[Project]) -> Resolved:
         found = self.look_up(routing, session)
@@ -242,8 +321,7 @@ class Projects:
                 identity=found.identity,
                 roots=found.roots,
             )
-            self._save(project)
-            return Resolved(project, found.by)
+            return Resolved(self._save(project), found.by)
         if found.by in ("git-remote", "repo-root", "name") and (wider := widened(found.project, routing)):
             return Resolved(self._widen(wider), found.by)
         return found
@@ -252,15 +330,21 @@ class Projects:
         with self._wiki.lock:
             # It may have been renamed or moved since it was found.
             present = self._by_id.get(wider.id)
-            if present:
-                wider = replace(present, identity=wider.identity, roots=wider.roots)
-                self._save(wider)
-            return wider
+            if present and self._operations.refusal(present.id):
+                return present
+            if present is None:
+                return wider
+            try:
+                return self._save(replace(present, identity=wider.identity, roots=wider.roots))
+            except (ManifestUnreadableError, WikiAwayError):
+                # What happens there is recorded all the same.
+                return present
 
-    def _save(self, project: Project) -> None:
+    def _save(self, project: Project) -> Project:
         with self._wiki.lock:
-            self._wiki.write_manifest(project, self._clock())
+            project = self._wiki.write_manifest(project, self._clock())
             self._by_id = {**self._by_id, project.id: project}
             if self.workspace(project.workspace) is None:
                 self._workspaces = [*self._workspaces, Workspace(project.workspace_id, project.workspace)]
             self._found.clear()
+            return project

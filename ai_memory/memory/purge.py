@@ -7,33 +7,31 @@ Each purge counts first what would go; the same counts are then what went.
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
 from ai_memory.capture.payload import session_key
 from ai_memory.client import spool
+from ai_memory.compile.session_page import session_path
 from ai_memory.errors import ConflictError, NotFoundError, StorageError
 from ai_memory.memory import ledgers
+from ai_memory.memory.at_work import AtWork
 from ai_memory.memory.backup import kept_folders
 from ai_memory.memory.indexing import Indexing
-from ai_memory.memory.intake import Intake
+from ai_memory.memory.pages import NOBODY, Writer
 from ai_memory.memory.projects import Projects
-from ai_memory.memory.sessions import Sessions
 from ai_memory.memory.stores import Stores
-from ai_memory.memory.upgrade import BACKUPS
 from ai_memory.model.event import Observation
 from ai_memory.model.former import PURGE_PROJECT, purged_line, up
-from ai_memory.model.page import writable_page_path
+from ai_memory.model.page import is_ledger, writable_page_path
 from ai_memory.model.scope import Project
 from ai_memory.model.tombstone import Tombstone
 from ai_memory.store.git import Commit, GitError
-from ai_memory.store.operations import Order
+from ai_memory.store.operations import Order, author_of
 from ai_memory.store.steps import Step, reached
 from ai_memory.store.wiki import LEDGER_HEAD, MANIFEST
 
@@ -48,26 +46,21 @@ class Purge:
         stores: Stores,
         projects: Projects,
         indexing: Indexing,
-        sessions: Sessions,
-        intake: Intake,
+        at_work: AtWork,
         *,
         data_dir: Path,
-        quiet: timedelta,
     ) -> None:
         """Compose.
 
         Args:
-            stores, projects, indexing, sessions, intake: what it purges from.
+            stores, projects, indexing, at_work: what it purges from, and who could be in its way.
             data_dir: where the spool of this machine's hooks is.
-            quiet: a session that is in a turn and spoke within this time is at work.
         """
         self._stores = stores
         self._projects = projects
         self._indexing = indexing
-        self._sessions = sessions
-        self._intake = intake
+        self._at_work = at_work
         self._data_dir = data_dir
-        self._quiet = quiet
         self._refusal = ""
         stores.operations.teach("purge-session", self._do_session)
         stores.operations.teach("purge-project", self._do_project)
@@ -76,12 +69,20 @@ class Purge:
     # What is asked for
 
     def session(
-        self, project: Project, session_id: UUID, *, confirm: bool, force: bool = False, history: bool = False
+        self,
+        project: Project,
+        session_id: UUID,
+        writer: Writer = NOBODY,
+        *,
+        confirm: bool,
+        force: bool = False,
+        history: bool = False,
     ) -> dict[str, object]:
         """Purge what a session left in a project.
 
         Args:
             project, session_id: which.
+            writer: who asks.
             confirm: do it; else only say what would go.
             force: also while the session is at work.
             history: take it out of git's history, too.
@@ -91,14 +92,16 @@ class Purge:
 
         Raises:
             NotFoundError: the project has nothing of such a session.
+            LinkedPathError: a symbolic link is on the way to its page.
             ConflictError: it is at work; or the history could not be rewritten (all else is done).
             StorageError: a step failed; the next start finishes it.
         """
-        with self._held():
+        with self._at_work.held():
             project = self._projects.get(project.id)
             folder = self._stores.wiki.folder(project)
             observations, committed = self._recorded(project, session_id)
-            page = _page_of(session_id)
+            page = session_path(session_id)
+            self._stores.wiki.file(project, page)
             files = self._session_files(project, session_id)
             # What was purged before may still have to leave the history.
             again = history and self._stores.wiki.is_gone(project.id, str(session_id))
@@ -114,19 +117,20 @@ class Purge:
                 "dry_run": not confirm,
                 "history": history,
                 "observations_deleted": len(observations),
-                "pages_deleted": int((folder / page).is_file()),
+                "pages_deleted": int(self._stores.wiki.has(project, page)),
+                "versions_deleted": self._versions(project, session_id) if history else 0,
                 "ledger_lines_deleted": sum(map(len, lines.values())),
                 "handoffs_deleted": self._stores.state.count_handoffs(project.id, session_id),
                 "spooled_events_deleted": len(spooled),
                 "removed_paths": [str(file.relative_to(self._data_dir)) for file in files],
-                "at_work": [str(each) for each in self._at_work(project, session_id)],
+                "at_work": [str(each) for each in self._at_work.ids(project, session_id)],
                 "remains": self._remains(history=history),
             }
             if not confirm:
                 return report
-            self._check_quiet(project, force, session_id)
+            self._at_work.check(project, session_id, force=force)
             order = {
-                **self._scope(project),
+                **self._scope(project, writer),
                 "session": str(session_id),
                 "lines": lines,
                 "former_lines": [] if observations else self._lines_of_purge(project, session_id),
@@ -137,7 +141,13 @@ class Purge:
             return {**report, "checkpoint": self._run("purge-session", order, history=history)}
 
     def project(
-        self, project: Project, *, confirm: bool, force: bool = False, history: bool = False
+        self,
+        project: Project,
+        writer: Writer = NOBODY,
+        *,
+        confirm: bool,
+        force: bool = False,
+        history: bool = False,
     ) -> dict[str, object]:
         """Purge a project with everything in it; arguments as for `session`.
 
@@ -149,9 +159,10 @@ class Purge:
             ConflictError: sessions are at work in it; or the history could not be rewritten (all else is done).
             StorageError: a step failed; the next start finishes it.
         """
-        with self._held():
+        with self._at_work.held():
             project = self._projects.get(project.id)
-            sessions = self._stores.index.recent(project_id=project.id, limit=-1)
+            self._stores.wiki.inside(f"{project.workspace_id}/{project.id}")
+            sessions = self._stores.index.recent(project_id=project.id, limit=None)
             raw = [file for file in self._stores.rawlog.files() if file.project_id == project.id]
             folder = self._stores.wiki.folder(project)
             files = [
@@ -170,21 +181,21 @@ class Purge:
                 "handoffs_deleted": self._stores.state.count_handoffs(project.id),
                 "spooled_events_deleted": len(spooled),
                 "files_deleted": len(files),
-                "at_work": [str(each) for each in self._at_work(project)],
+                "at_work": [str(each) for each in self._at_work.ids(project)],
                 "remains": self._remains(history=history),
             }
             if not confirm:
                 return report
-            self._check_quiet(project, force)
+            self._at_work.check(project, force=force)
             order = {
-                **self._scope(project),
+                **self._scope(project, writer),
                 "ids": [str(each) for each in self._projects.ids_of(project.id)],
                 "what": purged_line(project, self._stores.clock()).what,
                 "spooled": spooled,
             }
             return {**report, "checkpoint": self._run("purge-project", order, history=history)}
 
-    def page(self, project: Project, path: str, *, confirm: bool) -> dict[str, object]:
+    def page(self, project: Project, path: str, writer: Writer = NOBODY, *, confirm: bool) -> dict[str, object]:
         """Purge one page with all its versions; git's history is rewritten.
 
         Returns:
@@ -192,13 +203,15 @@ class Purge:
 
         Raises:
             NotFoundError: there never was such a page.
+            LinkedPathError: a symbolic link is on the way to it.
             ConflictError: the history could not be rewritten (all else is done).
             StorageError: a step failed; the next start finishes it.
         """
         path = writable_page_path(path)
-        with self._held():
+        with self._at_work.held():
             project = self._projects.get(project.id)
-            versions = self._stores.pages.history(project.id, path)
+            self._stores.wiki.file(project, path)
+            versions = self._stores.pages.count_versions(project.id, path)
             row = self._stores.pages.page(project.id, path)
             if not versions and row is None and not self._stores.wiki.is_gone(project.id, path):
                 raise NotFoundError(f"{project.label} never had a page {path}")
@@ -209,13 +222,13 @@ class Purge:
                 "dry_run": not confirm,
                 "history": True,
                 "pages_deleted": int(row is not None),
-                "versions_deleted": sum(bool(each.blob) for each in versions),
+                "versions_deleted": versions,
                 "remains": self._remains(history=True),
             }
             if not confirm:
                 return report
             order = {
-                **self._scope(project),
+                **self._scope(project, writer),
                 "ids": [str(each) for each in self._projects.ids_of(project.id)],
                 "page": path,
             }
@@ -224,20 +237,13 @@ class Purge:
     def _remains(self, *, history: bool) -> str:
         """Say in plain words where it still is afterwards."""
         git = "" if history else "the wiki's git history (--history takes it out), "
-        here = [folder.name for folder in kept_folders(self._data_dir)] + ["backups"] * self._has_backups()
+        here = [folder.name for folder in kept_folders(self._data_dir)]
         named = f" (in this directory: {', '.join(here)})" if here else ""
         return f"{git}backups{named} and clones of the wiki still have it; {_COMPACT}"
 
-    def _has_backups(self) -> bool:
-        return any((self._data_dir / BACKUPS).glob("*"))
-
-    @contextmanager
-    def _held(self) -> Iterator[None]:
-        with self._stores.intake_lock, self._stores.wiki.lock:
-            yield
-
-    def _scope(self, project: Project) -> dict[str, object]:
+    def _scope(self, project: Project, writer: Writer) -> dict[str, object]:
         return {
+            "author": [self._stores.scrubber.scrub(each) for each in writer.author],
             "workspace": str(project.workspace_id),
             "project": str(project.id),
             "label": project.label,
@@ -275,26 +281,21 @@ class Purge:
                     found += [line for line in (Counter(before) - Counter(after)).elements() if line]
         return found
 
+    def _versions(self, project: Project, session_id: UUID) -> int:
+        """Count the versions that a session's page has in git, also where the page was purged before."""
+        git, path = self._stores.wiki.git, f"{project.workspace_id}/{project.id}/{session_path(session_id)}"
+        return sum(change.path == path and bool(change.blob) for commit in git.commits() for change in commit.changes)
+
     def _session_files(self, project: Project, session_id: UUID) -> list[Path]:
         raw = _raw_folder(self._stores, project)
         files = [*raw.glob(f"{session_id}.*"), *(raw / "transcripts").glob(f"{session_id}.*")]
-        page = self._stores.wiki.folder(project) / _page_of(session_id)
+        page = self._stores.wiki.folder(project) / session_path(session_id)
         return [file for file in [*files, page] if file.is_file()]
 
     def _absence(self, project: Project, session_id: UUID) -> str:
         if self._stores.wiki.is_gone(project.id, str(session_id)):
             return f"session {session_id} was purged from {project.label} already, or moved to another project"
         return f"{project.label} has nothing of a session {session_id}"
-
-    def _at_work(self, project: Project, session_id: UUID | None = None) -> list[UUID]:
-        at_work = self._stores.index.mid_turn(project.id, self._stores.clock() - self._quiet)
-        return sorted(each for each in at_work if session_id in (None, each))
-
-    def _check_quiet(self, project: Project, force: bool, session_id: UUID | None = None) -> None:
-        if not force and (at_work := self._at_work(project, session_id)):
-            raise ConflictError(
-                f"session {at_work[0]} is at work in {project.label}: wait until its turn ends, or --force"
-            )
 
     def _spooled(self, project: Project, sessions: Collection[UUID]) -> list[str]:
         """List the events of sessions that wait in this machine's spool; not of those that also work elsewhere."""
@@ -311,13 +312,14 @@ class Purge:
     def _do_session(self, order: Order) -> str:
         stores, at = self._stores, datetime.fromisoformat(order["at"])
         workspace, project, session = UUID(order["workspace"]), UUID(order["project"]), UUID(order["session"])
-        folder, page = stores.wiki.root / order["workspace"] / order["project"], _page_of(session)
+        folder, page = stores.wiki.root / order["workspace"] / order["project"], session_path(session)
         when = at.replace(microsecond=0)
         stores.wiki.bury(
             folder, [Tombstone(when, "purge-session", str(session)), Tombstone(when, "purge-session", page)]
         )
+        stores.operations.changed()
         reached(Step.PURGE_BURIED)
-        _unlink(folder / page)
+        stores.wiki.remove(f"{workspace}/{project}/{page}")
         ledgers.remove(folder, order["lines"], order["digests"])
         reached(Step.PURGE_FILES)
         paths = [page, *order["lines"], MANIFEST]
@@ -334,8 +336,7 @@ class Purge:
         stores.pages.forget_pages([(project, page)])
         reached(Step.PURGE_INDEX)
         self._clear_spool(order)
-        self._sessions.forget(project, session)
-        self._intake.forget()
+        self._at_work.forget(project, session)
         return self._rewritten(order) or oid
 
     def _do_project(self, order: Order) -> str:
@@ -343,15 +344,17 @@ class Purge:
         workspace, project = UUID(order["workspace"]), UUID(order["project"])
         folder = stores.wiki.root / order["workspace"] / order["project"]
         stores.wiki.bury(folder.parent, [Tombstone(up(at), PURGE_PROJECT, order["what"])])
+        stores.operations.changed()
         reached(Step.PURGE_BURIED)
         _remove_tree(folder)
         reached(Step.PURGE_FILES)
-        paths = [f"{workspace}/{MANIFEST}", *_committed_below(stores, f"{workspace}/{project}")]
+        paths = [f"{workspace}/{MANIFEST}", *stores.wiki.committed(f"{workspace}/{project}")]
         oid = self._commit(order, paths, _subject("purge-project", order))
         stores.rawlog.remove_project(workspace, project)
         reached(Step.PURGE_RAW)
         stores.state.forget_handoffs(project)
         stores.state.reads.forget(project)
+        stores.state.forget_purged(project)
         reached(Step.PURGE_STATE)
         self._projects.reload()
         self._indexing.ignored = {place for place in self._indexing.ignored if place[0] != project}
@@ -360,8 +363,7 @@ class Purge:
         stores.pages.forget(project)
         reached(Step.PURGE_INDEX)
         self._clear_spool(order)
-        self._sessions.forget(project)
-        self._intake.forget()
+        self._at_work.forget(project)
         return self._rewritten(order) or oid
 
     def _do_page(self, order: Order) -> str:
@@ -369,10 +371,11 @@ class Purge:
         project, page = UUID(order["project"]), order["page"]
         folder = stores.wiki.root / order["workspace"] / order["project"]
         stores.wiki.bury(folder, [Tombstone(at.replace(microsecond=0), "purge-page", page)])
+        stores.operations.changed()
         reached(Step.PURGE_BURIED)
-        _unlink(folder / page)
-        reached(Step.PURGE_FILES)
         prefix = f"{order['workspace']}/{order['project']}/"
+        stores.wiki.remove(prefix + page)
+        reached(Step.PURGE_FILES)
         oid = self._commit(order, [prefix + page, prefix + MANIFEST], _subject("purge-page", order))
         stores.state.reads.forget(project, [page])
         reached(Step.PURGE_STATE)
@@ -382,7 +385,10 @@ class Purge:
         return self._rewritten(order) or oid
 
     def _commit(self, order: Order, paths: list[str], message: str) -> str:
-        oid = self._stores.wiki.git.commit(paths, message, at=datetime.fromisoformat(order["at"]))
+        self._projects.keep_purged()
+        oid = self._stores.wiki.git.commit(
+            paths, message, author=author_of(order), at=datetime.fromisoformat(order["at"])
+        )
         reached(Step.PURGE_COMMITTED)
         return oid
 
@@ -413,7 +419,7 @@ class Purge:
         self._indexing.commits()
         if order["purge"] == "purge-session":
             # Also what it said in the projects that it moved away from.
-            page = _page_of(UUID(order["session"]))
+            page = session_path(UUID(order["session"]))
             elsewhere = [each.id for each in self._projects.all() if str(each.id) not in kept]
             stores.pages.forget_pages([(each, page) for each in elsewhere])
         elif order["purge"] == "purge-page":
@@ -428,7 +434,7 @@ class Purge:
 
     def _gone(self, order: Order) -> Callable[[str], bool]:
         if order["purge"] == "purge-session":
-            page, kept = f"/{_page_of(UUID(order['session']))}", {str(each) for each in self._kept(order)}
+            page, kept = f"/{session_path(UUID(order['session']))}", {str(each) for each in self._kept(order)}
             # Also where it was before it moved.
             return lambda path: path.endswith(page) and _project_of(path) not in kept
         ids = set(order["ids"])
@@ -489,17 +495,13 @@ def _message(text: str, renamed: dict[str, str], order: Order) -> str:
         return text
     if new:
         return f"{new}\n"
-    page = _page_of(UUID(order["session"])) if order["purge"] == "purge-session" else order["page"]
+    page = session_path(UUID(order["session"])) if order["purge"] == "purge-session" else order["page"]
     return text.replace(page, "a purged page")
-
-
-def _page_of(session_id: UUID) -> str:
-    return f"sessions/{session_id}.md"
 
 
 def _is_ledger(path: str) -> bool:
     """Tell whether a file of the wiki is an event ledger."""
-    return bool(re.fullmatch(r"[^/]+/[^/]+/log-[^/]+\.md", path))
+    return path.count("/") == 2 and is_ledger(path.rpartition("/")[2])
 
 
 def _project_of(path: str) -> str:
@@ -515,10 +517,6 @@ def _raw_folder(stores: Stores, project: Project) -> Path:
     return stores.rawlog.path(project.workspace_id, project.id, project.id).parent
 
 
-def _committed_below(stores: Stores, folder: str) -> list[str]:
-    return list(stores.wiki.git.tree("HEAD", folder)) if stores.wiki.git.head() else []
-
-
 def _session_of(data_dir: str, name: str) -> UUID | None:
     try:
         payload = json.loads(spool.read(data_dir, name)[1])
@@ -526,13 +524,6 @@ def _session_of(data_dir: str, name: str) -> UUID | None:
         return None
     found = session_key(payload) if isinstance(payload, dict) else None
     return found[1] if found else None
-
-
-def _unlink(file: Path) -> None:
-    try:
-        file.unlink(missing_ok=True)
-    except OSError as error:
-        raise StorageError(f"{file} could not be removed: {error.strerror}") from error
 
 
 def _remove_tree(folder: Path) -> None:

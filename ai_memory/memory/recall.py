@@ -46,15 +46,16 @@ class Recall:
     def search(
         self, text: str, projects: Sequence[Project] = (), *, limit: int = 10, at: datetime | None = None
     ) -> list[Hit]:
-        """Find pages, best first.
+        """Find pages, best first; what has expired is found by its path alone.
 
         Args:
             text: anything that somebody types; its content words are looked for.
             projects: where to look; none means everywhere.
             limit: how many pages.
-            at: search the pages as they were then.
+            at: search the pages as they were then, without those that had expired by then.
         """
-        found = self._stores.pages.search(match_of(text), [project.id for project in projects], limit, at=at)
+        scope, now = [project.id for project in projects], self._stores.clock()
+        found = self._stores.pages.search(match_of(text), scope, limit, now=now, at=at)
         return [
             Hit(project, each.path, each.title, each.heading, each.snippet, each.score)
             for each in found

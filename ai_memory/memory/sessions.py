@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
@@ -19,6 +20,7 @@ from ai_memory.compile.account import account_of
 from ai_memory.compile.handoff import automatic_handoff
 from ai_memory.compile.session_page import ledger_lines, session_in, session_page, session_path, title_of
 from ai_memory.errors import NotFoundError
+from ai_memory.memory import ledgers
 from ai_memory.memory.meters import Meter
 from ai_memory.memory.pages import Pages
 from ai_memory.memory.projects import Projects
@@ -29,6 +31,7 @@ from ai_memory.model.ids import new_id
 from ai_memory.model.page import front_matter
 from ai_memory.model.scope import Project
 from ai_memory.model.session import Session
+from ai_memory.store.git import GitError
 from ai_memory.store.steps import Step, reached
 from ai_memory.store.wiki import Append
 
@@ -127,6 +130,7 @@ class Sessions:
 
         Raises:
             NotFoundError: there is no such session.
+            MergeUnfinishedError: it is not committed, as somebody is in the middle of a merge; the page is written.
             StorageError: it could not be written; the marks did not move.
         """
         with self._stores.wiki.lock:
@@ -139,6 +143,10 @@ class Sessions:
                 return ""
             if (session.committed if label else session.compiled) == session.observations:
                 return ""
+            if label and self._stores.wiki.git.unfinished():
+                # What can be done without a commit is done; the rest stays due.
+                self.checkpoint(project_id, session_id)
+                self._stores.wiki.git.check_free()
             try:
                 project = self._projects.get(project_id)
                 observations = self._observations(project, session)
@@ -189,7 +197,7 @@ class Sessions:
         sources = [
             h.from_session for h in self._stores.state.taken_by(session.id, session.project_id) if h.from_session
         ]
-        return f"sessions/{sources[0]}.md" if sources else ""
+        return session_path(sources[0]) if sources else ""
 
     # Time
 
@@ -229,23 +237,61 @@ class Sessions:
             index_was_lost: look at every session; else only at those whose commit was cut short.
         """
         wiki, index = self._stores.wiki, self._stores.index
-        dirty = wiki.git.dirty() if index_was_lost else wiki.unmarked.copy()
-        for session in index.unfinished() if index_was_lost or dirty else []:
+        try:
+            dirty = wiki.git.dirty() if index_was_lost else wiki.unmarked.copy()
+        except GitError as error:
+            # It is damaged: what is on disk is all there is to go by.
+            self.failed(error)
+            dirty = set()
+        for session in index.logged() if index_was_lost else index.unfinished() if dirty else []:
             project = self._projects.known(session.project_id)
             if project is None:
                 continue
-            path = session_path(session)
+            path = session_path(session.id)
             full = f"{project.workspace_id}/{project.id}/{path}"
-            if full in dirty:
-                committed = _mark_in(wiki.git.show(full), session)
-                # The commit had this page and came after its handoff: the mark alone was cut off.
-                index.mark(session, compiled=max(session.compiled, committed), committed=committed)
-                wiki.unmarked.discard(full)
+            compiled, committed = session.compiled, session.committed
             if index_was_lost:
                 # Of a page that was deleted nothing will be written again, least of all its lines in the ledger.
                 gone = wiki.is_gone(project.id, path)
-                compiled = session.observations if gone else _mark_in(wiki.read(project, path), session)
-                index.mark(session, compiled=compiled, committed=None if full in dirty else compiled)
+                compiled = committed = session.observations if gone else _mark_in(wiki.read(project, path), session)
+            if full in dirty:
+                # The commit had this page and came after its handoff: the mark alone was cut off.
+                committed = _mark_in(wiki.git.show(full), session)
+                wiki.unmarked.discard(full)
+            if index_was_lost and committed < session.observations and self._pages.is_taken(project, path):
+                # It does not follow its session any more: what the ledgers have is all that is known of it.
+                committed = max(committed, self._in_ledgers(project, session))
+            index.mark(session, compiled=max(compiled, committed), committed=committed)
+
+    def _in_ledgers(self, project: Project, session: Session) -> int:
+        """Count how many of a session's observations have their line in the ledgers already, from the first one on."""
+        try:
+            observations = self._observations(project, session)
+        except NotFoundError:
+            return 0
+        folder = self._stores.wiki.folder(project)
+        found = 0
+        for path, lines in ledgers.lines_of(observations, self._stores.scrubber.scrub).items():
+            there = Counter(ledgers.entries(folder, path))
+            for line in lines:
+                there[line] -= 1
+                if there[line] < 0:
+                    return found
+                found += 1
+        return found
+
+    def begin_anew(self) -> None:
+        """Find out again what git holds of each session: the history is another one (`git reset`, `git rebase`)."""
+        self.recover_marks(index_was_lost=True)
+        self.note_unfinished()
+
+    def note_unfinished(self) -> None:
+        """Remember as due what sessions have that is not in their pages yet."""
+        for session in self._stores.index.unfinished():
+            if session.is_over:
+                self.note_due(session, "session")
+            elif session.compiled < session.observations and not session.in_turn:
+                self.note_due(session, "")
 
 
 def _slim(observation: Observation) -> Observation:
@@ -259,7 +305,9 @@ def _mark_in(text: str | None, session: Session) -> int:
     front = front_matter(text) if text else {}
     kept = session_in(front, project_id=session.project_id, session_id=session.id)
     # A page that ends before the session begins is of a former part, whose raw log is gone.
-    return kept.observations if kept and kept.last >= session.started.replace(microsecond=0) else 0
+    # One that covers more than there is was written before an older copy of the log was put back.
+    is_of_it = kept is not None and kept.last >= session.started.replace(microsecond=0)
+    return min(kept.observations, session.observations) if kept and is_of_it else 0
 
 
 def _subject(label: str, session: Session, title: str, project: Project) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,13 +10,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from ai_memory.capture.scrub import Scrubber
+from ai_memory.errors import StorageError
 from ai_memory.store.index import Index
 from ai_memory.store.operations import Operations
 from ai_memory.store.page_index import PageIndex
 from ai_memory.store.rawlog import RawLog
+from ai_memory.store.snapshot import STATE
 from ai_memory.store.sqlite import Database
-from ai_memory.store.state import State
-from ai_memory.store.wiki import Wiki
+from ai_memory.store.state import State, has_rows
+from ai_memory.store.wiki import MANIFEST, Wiki
+
+_log = logging.getLogger(__name__)
 
 
 def utc_now() -> datetime:
@@ -38,6 +43,8 @@ class Stores:
     clock: Callable[[], datetime]
     #: Why the index was made anew at this start, "" when it was not.
     rebuilt: str = ""
+    #: Whether the durable rows were gone at this start, and began anew beside what they belonged to.
+    state_lost: bool = False
     #: Held while observations are taken in. Whoever needs the wiki's lock too takes this one first.
     intake_lock: threading.RLock = field(default_factory=threading.RLock)
 
@@ -45,6 +52,26 @@ class Stores:
         """Close what has to be closed."""
         self.database.close()
         self.state.close()
+
+
+class WikiMissingError(StorageError):
+    """The pages are not where they were."""
+
+
+def check_wiki(data_dir: Path) -> None:
+    """Refuse to begin a new wiki where there was one: its disk may not be mounted, or somebody moved it away.
+
+    Raises:
+        WikiMissingError: there are raw logs or durable rows, and no wiki.
+    """
+    wiki = data_dir / "wiki"
+    if (wiki / ".git").exists() or any(wiki.glob(f"*/{MANIFEST}")):
+        return
+    if any((data_dir / "raw").glob("*/*")) or has_rows(data_dir / STATE):
+        raise WikiMissingError(
+            f"{wiki} is missing or empty, and {data_dir} holds what belongs to it: put it back, `ai-memory restore` a "
+            "backup, or `ai-memory reset` to begin anew"
+        )
 
 
 def open_stores(data_dir: Path, scrubber: Scrubber, clock: Callable[[], datetime], *, anew: str = "") -> Stores:
@@ -57,17 +84,31 @@ def open_stores(data_dir: Path, scrubber: Scrubber, clock: Callable[[], datetime
     Raises:
         OSError, StorageError: the directory cannot be written.
     """
-    is_new = not (data_dir / "wiki").exists()
     database, rebuilt = Database.derived(data_dir / "db" / "index.db", "index", anew)
+    rawlog = RawLog(data_dir / "raw")
+    marks = Index(database).raw_marks()
+    if any(file.size < marks.get((file.project_id, file.session_id), 0) for file in rawlog.files()):
+        # Rows, keys and marks of events that are nowhere any more.
+        database.close()
+        anew = "an older copy of a raw log was put back"
+        database, rebuilt = Database.derived(data_dir / "db" / "index.db", "index", anew)
+    wiki = Wiki(data_dir / "wiki", data_dir / "db" / "commit-intent.json")
+    is_new = not wiki.git.head() and not any(True for _ in rawlog.files())
+    state_lost = not is_new and not (data_dir / STATE).exists()
+    if state_lost:
+        _log.warning("%s was gone: open handoffs and counts of reads are lost, and it begins anew", data_dir / STATE)
+    state = State(data_dir / STATE)
+    wiki.purged = state.purged()
     return Stores(
-        rawlog=RawLog(data_dir / "raw"),
-        wiki=Wiki(data_dir / "wiki", data_dir / "db" / "commit-intent.json"),
-        state=State(data_dir / "db" / "state.db"),
+        rawlog=rawlog,
+        wiki=wiki,
+        state=state,
         database=database,
         index=Index(database),
         pages=PageIndex(database),
-        operations=Operations(data_dir / "db" / "operation.json"),
+        operations=Operations(data_dir / "db" / "operation.json", wiki.git.check_free),
         scrubber=scrubber,
         clock=clock,
         rebuilt="" if is_new else rebuilt,
+        state_lost=state_lost,
     )

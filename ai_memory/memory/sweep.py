@@ -5,7 +5,6 @@ Only what an automatic writer wrote can go cold. Git keeps what the sweep delete
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -13,18 +12,16 @@ from itertools import islice
 
 from ai_memory.compile.decay import Decay
 from ai_memory.compile.session_page import session_of
-from ai_memory.errors import NotFoundError
 from ai_memory.memory.indexing import Indexing
 from ai_memory.memory.pages import Pages
 from ai_memory.memory.stores import Stores
-from ai_memory.model.page import CONFLICT
+from ai_memory.model.page import is_ledger
 from ai_memory.model.scope import Project
 from ai_memory.store.page_index import MISSING, PageRow
 
 #: Pages that one commit deletes: the wiki is locked meanwhile, and a session may be about to start.
 _AT_ONCE = 200
 _DAY = timedelta(days=1)
-_LEDGER = re.compile(r"log-(\d{4})-(\d\d)\.md")
 #: Deletes that may be forgotten in time; what was purged never is.
 _FORGETTABLE = frozenset({"delete-page", "forget-sweep", "outside-delete"})
 
@@ -126,9 +123,7 @@ class Sweep:
 
     def _plan(self, project: Project) -> Plan:
         now = self._stores.clock()
-        rows = [
-            row for row in self._stores.pages.pages(project.id) if row.size != MISSING and CONFLICT not in row.problem
-        ]
+        rows = [row for row in self._stores.pages.pages(project.id) if row.size != MISSING and not row.conflicted]
         expired = {row.path: row.expires_at for row in rows if row.expires_at and row.expires_at <= now}
         candidates = self._candidates(project, [row for row in rows if row.path not in expired], now)
         return Plan(
@@ -160,14 +155,11 @@ class Sweep:
         if not self._limits.ledger_months:
             return []
         folder = f"{project.workspace_id}/{project.id}/"
-        try:
-            files = self._stores.wiki.git.tree("HEAD", folder)
-        except NotFoundError:
-            # Nothing was committed yet.
-            return []
-        names = (_LEDGER.fullmatch(file.removeprefix(folder)) for file in files)
-        oldest = now.year * 12 + now.month - self._limits.ledger_months
-        return [name[0] for name in names if name and int(name[1]) * 12 + int(name[2]) < oldest]
+        files = self._stores.wiki.committed(folder)
+        year, month = divmod(now.year * 12 + now.month - 1 - self._limits.ledger_months, 12)
+        oldest = f"log-{year:04}-{month + 1:02}.md"
+        names = (file.removeprefix(folder) for file in files)
+        return [name for name in names if is_ledger(name) and name < oldest]
 
     def _old_tombstones(self, project: Project, now: datetime) -> list[str]:
         """List deleted pages that nothing could bring back: a session with a raw log could be compiled again."""

@@ -17,9 +17,9 @@ from datetime import datetime
 from pathlib import Path
 
 from ai_memory.memory.pages import OUTSIDE
-from ai_memory.model.page import front_matter, is_sealed, sealed
+from ai_memory.model.page import front_matter, is_ledger, is_sealed, sealed
 from ai_memory.store import archive
-from ai_memory.store.files import private_folder, sync_folder, write_whole
+from ai_memory.store.files import is_plain, private_folder, sync_folder, write_whole
 from ai_memory.store.format import FORMAT, format_of, write_format
 from ai_memory.store.git import Git
 from ai_memory.store.snapshot import STATE, Snapshot
@@ -199,19 +199,19 @@ def _sealed_pages(wiki: Wiki) -> list[str]:
         path
         for blob, content in wiki.git.blobs(blobs)
         for path in blobs[blob]
-        if _seal(wiki.root / path, content, is_ours=path not in others)
+        if _seal(wiki, path, content, is_ours=path not in others)
     ]
     for file in sorted(wiki.root.glob("*/*/sessions/*.md")):
         path = file.relative_to(wiki.root).as_posix()
         if path not in tree and _SESSION_PAGE.fullmatch(path):
-            _seal(file, b"", is_ours=False)
+            _seal(wiki, path, b"", is_ours=False)
     return committed
 
 
 def _written_by_others(git: Git) -> set[str]:
     """List the files whose last commit a person made, or one that took in a person's edit."""
     others: set[str] = set()
-    for commit in git.commits():
+    for commit in git.chain():
         paths = {change.path for change in commit.changes}
         address = commit.author[1]
         if address.endswith("@local") and address != OUTSIDE[1]:
@@ -221,10 +221,11 @@ def _written_by_others(git: Git) -> set[str]:
     return others
 
 
-def _seal(file: Path, committed: bytes, *, is_ours: bool) -> bool:
+def _seal(wiki: Wiki, path: str, committed: bytes, *, is_ours: bool) -> bool:
     """Seal a page if the program wrote it: as git has it, or newer. Tells whether it is git's version, and sealed."""
-    if not file.is_file() or file.is_symlink():
+    if not is_plain(wiki.root, path):
         return False
+    file = wiki.root / path
     content = file.read_bytes()
     in_git = _observations(file.stem, committed)
     if is_ours and in_git:
@@ -256,7 +257,8 @@ def _observations(session: str, content: bytes) -> int:
 
 
 def _headed_ledgers(root: Path) -> list[str]:
-    ledgers = sorted(root.glob("*/*/log-????-??.md"))
+    found = (file for file in root.glob("*/*/log-*.md") if is_ledger(file.name))
+    ledgers = sorted(file for file in found if is_plain(root, file.relative_to(root).as_posix()))
     for ledger in ledgers:
         content = ledger.read_bytes()
         if not content.startswith(b"---"):

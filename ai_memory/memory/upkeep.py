@@ -8,7 +8,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from ai_memory.client.spool import FOLDER as SPOOL
@@ -35,6 +35,10 @@ from ai_memory.store.steps import Step, reached
 _JOB = "upkeep"
 _SETTLED = timedelta(days=180)
 _RETRY = timedelta(hours=1)
+_DAY = timedelta(days=1)
+#: What is the longest that a clock is believed to have gone on by at once.
+_LEAP = timedelta(days=30)
+_LEAP_SEEN = "leap of the clock"
 #: Adding up files takes 50 ms at 10,000 pages.
 _SIZES_SECONDS = 60.0
 
@@ -65,6 +69,9 @@ class Upkeep:
         self.meter = Meter()
         self._run: Iterator[None] | None = None
         self._not_before = stores.clock()
+        #: Why nothing is removed at present, "" when it is.
+        self.put_off = ""
+        self._leapt = time.monotonic()
         self._sizes: tuple[float, dict[str, object]] | None = None
 
     # What comes round
@@ -77,7 +84,8 @@ class Upkeep:
         """
         self.reads.flush()
         if self._run is None and self._is_due():
-            self._run = self._parts()
+            self.put_off = self.leap()
+            self._run = self._parts(removing=not self.put_off)
         if self._run is None:
             return False
         end = time.monotonic() + seconds
@@ -98,15 +106,40 @@ class Upkeep:
 
     def _is_due(self) -> bool:
         now = self._stores.clock()
-        if not self._enabled or now < self._not_before:
+        # A clock that was wrong once must not put this off for years.
+        if not self._enabled or timedelta() < self._not_before - now <= _RETRY:
             return False
         last = self._stores.state.done_at(_JOB)
-        # A clock that was wrong once must not put this off for years.
         return last is None or now - last >= self._interval or last > now
 
-    def _parts(self) -> Iterator[None]:
+    def leap(self) -> str:
+        """Say why nothing may be removed because of its age now, "" when it may.
+
+        A clock that is wrong for an hour would make everything old enough to go. So when it is far beyond all that was
+        done, it is believed only after a day by itself, or an hour by the process.
+        """
+        now, last = self._stores.clock(), self._stores.state.done_at(_JOB) or self._newest()
+        if last is None or now - last <= _LEAP:
+            return ""
+        seen = self._stores.state.done_at(_LEAP_SEEN)
+        if seen is None or not timedelta() <= now - seen <= _LEAP:
+            self._stores.state.note_done(_LEAP_SEEN, now)
+            seen, self._leapt = now, time.monotonic()
+        if now - seen >= _DAY or time.monotonic() - self._leapt >= _RETRY.total_seconds():
+            return ""
+        return (
+            f"the clock is {(now - last).days} days beyond the last upkeep: if it is right, what is old is removed in "
+            "an hour, else set it right"
+        )
+
+    def _newest(self) -> datetime | None:
+        """Say when the newest commit or event was, None without any."""
+        commits, sessions = self._stores.wiki.git.recent(1), self._stores.index.recent(limit=1)
+        return max((*(each.at for each in commits), *(each.last for each in sessions)), default=None)
+
+    def _parts(self, *, removing: bool = True) -> Iterator[None]:
         failures = self.meter["failed"]
-        for project in self._projects.all():
+        for project in self._projects.all() if removing else ():
             try:
                 for plan in self.sweep.steps(project):
                     self.meter.count("pages swept", self._stores.clock(), len(plan.pages))
@@ -116,15 +149,18 @@ class Upkeep:
                 self.failed(error)
         for file in self._stores.rawlog.files():
             try:
-                self._tend(file)
+                self._tend(file, removing=removing)
             except StorageError as error:
                 self.failed(error)
             yield
         now = self._stores.clock()
-        self._stores.state.forget_settled(now - _SETTLED)
-        self._stores.index.forget_keys(now - timedelta(days=KEY_DAYS))
+        if removing:
+            self._stores.state.forget_settled(now - _SETTLED)
+            self._stores.index.forget_keys(now - timedelta(days=KEY_DAYS))
         self._stores.wiki.git.tidy()
-        if self.meter["failed"] > failures:
+        if not removing:
+            self.meter.count("put off", now)
+        if not removing or self.meter["failed"] > failures:
             self._not_before = now + _RETRY
             return
         self._stores.state.note_done(_JOB, now)
@@ -132,12 +168,12 @@ class Upkeep:
 
     # Raw logs
 
-    def _tend(self, file: RawFile) -> None:
+    def _tend(self, file: RawFile, *, removing: bool) -> None:
         session = self._stores.index.recorded(file.project_id, file.session_id)
         project = self._projects.known(file.project_id)
         if project is None or session is None:
             return
-        if self._is_past(session) and self._remove(project, session):
+        if removing and self._is_past(session) and self._remove(project, session):
             self.meter.count("raw logs removed", self._stores.clock())
         elif not file.compressed and self._is_finished(session, self._compress_after):
             saved = self._stores.rawlog.compress(file.path)
@@ -166,7 +202,7 @@ class Upkeep:
 
     def _is_in_git(self, project: Project, session: Session) -> bool:
         """Tell whether git has the session's page with all of it, now or before it was deleted."""
-        path = session_path(session)
+        path = session_path(session.id)
         row = self._stores.pages.page(project.id, path)
         if not (row and row.size != MISSING) and not self._stores.wiki.is_gone(project.id, path):
             return False

@@ -25,6 +25,8 @@ __all__ = [
     "expiry",
     "formatted",
     "front_matter",
+    "is_ledger",
+    "is_page",
     "is_sealed",
     "page_path",
     "parsed",
@@ -39,8 +41,11 @@ TIERS = ("working", "episodic", "semantic", "procedural")
 
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\..*)?|\.git(\..*)?|git~[0-9]+")
 _ILLEGAL = re.compile(r'[<>:"|?*\x00-\x1f\x7f\\\ud800-\udfff]')
-#: As collision keys: the manifest, what export writes, the ledgers, proposals, files half written.
-_OURS = re.compile(r"(?:.*/)?_meta\.md|index\.md|log-\d{4}-\d{2}\.md|_pending/.*|(?:.*/)?\.ai-memory-tmp\..*")
+_LEDGER = re.compile(r"log-[0-9]{4}-(0[1-9]|1[0-2])\.md")
+#: At the root of a project: its manifest, and what an export makes.
+_NO_PAGES = frozenset({"_meta.md", "index.md"})
+_PROPOSALS = "_pending"
+_HALF_PAIR = re.compile(r"[\ud800-\udfff]")
 #: In bytes. With the folders above it a path stays under the 260 units of Windows; a name has room for a suffix.
 _PATH_LIMIT = 240
 _NAME_LIMIT = 200
@@ -57,7 +62,7 @@ _FOLDERS = {
     "runbooks": ("fact", "Runbook"),
     "_slots": ("slot", "Invariant"),
     "_lint": ("lint-report", "Lint Report"),
-    "_pending": ("fact", "Pending Note"),
+    _PROPOSALS: ("fact", "Pending Note"),
 }
 _ANY_FOLDER = ("fact", "Note")
 _TYPE_OF_KIND = {kind: kind_type for kind, kind_type in _FOLDERS.values() if kind != "fact"} | {"fact": "Fact"}
@@ -150,9 +155,25 @@ def writable_page_path(path: str) -> str:
         raise BadPagePathError(f"page path {path!r} is longer than {_PATH_LIMIT} bytes: shorten it")
     if long := next((segment for segment in path.split("/") if len(segment.encode()) > _NAME_LIMIT), ""):
         raise BadPagePathError(f"page path {path!r} has a name longer than {_NAME_LIMIT} bytes: {long!r}")
-    if _OURS.fullmatch(collision_key(path)):
-        raise BadPagePathError(f"page path {path!r} is kept for a file that ai-memory writes itself: choose another")
+    key = collision_key(path)
+    if key.rpartition("/")[2] == "_meta.md" or not is_page(key):
+        raise BadPagePathError(
+            f"page path {path!r} is hidden, or kept for a file that ai-memory writes itself: choose another"
+        )
     return path
+
+
+def is_ledger(path: str) -> bool:
+    """Tell whether a path in a project's folder is an event ledger: `log-YYYY-MM.md` at its root."""
+    return _LEDGER.fullmatch(path) is not None
+
+
+def is_page(path: str) -> bool:
+    """Tell whether a path in a project's folder is a page: no manifest, ledger, index, proposal or hidden file."""
+    # A name that is not UTF-8 comes from the disk and from git with half characters in it, which no database takes.
+    if not path.endswith(".md") or path.startswith(".") or "/." in path or _HALF_PAIR.search(path):
+        return False
+    return not (path in _NO_PAGES or is_ledger(path) or path.startswith(f"{_PROPOSALS}/"))
 
 
 def collision_key(path: str) -> str:
@@ -305,8 +326,6 @@ def composed(
     tier: str | None = None,
     tags: Sequence[str] | None = None,
     pinned: bool | None = None,
-    summary: str | None = None,
-    expires_at: str | None = None,
 ) -> str:
     """Compose what a caller's write of a page stores; it always has a `type` and never a seal.
 
@@ -318,7 +337,7 @@ def composed(
         old: the text that the page has now, None for a new page.
         body: the new text.
         path: where, which decides on the type when nothing else does.
-        title, kind, tier, tags, pinned, summary, expires_at: front matter keys; None is not given.
+        title, kind, tier, tags, pinned: front matter keys; None is not given.
     """
     text = body
     own = parts(body)
@@ -333,8 +352,6 @@ def composed(
         "tier": _plain(tier),
         "tags": None if tags is None else [str(tag) for tag in tags],
         "pinned": pinned,
-        "summary": _plain(summary),
-        "expires_at": _plain(expires_at),
     }
     keys = {key: value for key, value in given.items() if value is not None or key == "type"}
     front = front_matter(text) | {key: value for key, value in keys.items() if value is not None}

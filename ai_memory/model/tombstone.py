@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
+from itertools import chain
 
 HEADING = "## Gone"
-_LINE = re.compile(r"- (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ) ([a-z][a-z-]*) (\S.*)")
+_LINE = re.compile(r"- (\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ) ([a-z][a-z-]*) (.+)")
 #: Verbs whose text goes on behind the key.
 _IDS_FIRST = frozenset({"purge-project", "move-project", "move-session"})
 
@@ -50,17 +51,37 @@ class Tombstone:
 
 
 def tombstones_in(body: str) -> dict[str, Tombstone]:
-    """Read the tombstones of a manifest's body: key -> tombstone."""
-    found: dict[str, Tombstone] = {}
-    for match in map(_LINE.fullmatch, body.splitlines()):
-        if match:
-            at = datetime.strptime(match[1], "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
-            tombstone = Tombstone(at, match[2], match[3])
-            found[tombstone.key] = tombstone
-    return found
+    """Read the tombstones of a manifest's body: key -> tombstone; what is no such line is passed over."""
+    return together(each for line in body.split("\n") if (each := _read(line)))
 
 
-def body_with(tombstones: Iterable[Tombstone]) -> str:
-    """Write a manifest's body, oldest tombstone first; "" without any."""
-    lines = [each.line for each in sorted(tombstones, key=lambda each: (each.at, each.what))]
-    return "\n".join(["", HEADING, "", *lines, ""]) if lines else ""
+def together(*some: Iterable[Tombstone]) -> dict[str, Tombstone]:
+    """Put tombstones together, key -> tombstone: of two of one key the later one counts, but nothing undoes a purge."""
+    return {each.key: each for each in sorted(chain(*some), key=lambda each: each.is_purge)}
+
+
+def with_tombstones(body: str, tombstones: Iterable[Tombstone]) -> str:
+    """Give a manifest's body with exactly these tombstones, oldest first; whatever else somebody wrote in it stays."""
+    # A path with a line break in it cannot be a line: it would be read as something else.
+    wanted = [each for each in tombstones if (read := _read(each.line)) and read.key == each.key]
+    if together(wanted) == tombstones_in(body):
+        return body
+    words = [line for line in body.split("\n") if not _read(line)]
+    place = next((n for n, line in enumerate(words) if line.rstrip() == HEADING), len(words))
+    before, after = ("\n".join(part).rstrip() for part in (words[:place], words[place + 1 :]))
+    lines = [each.line for each in sorted(wanted, key=lambda each: (each.at, each.what))]
+    section = "\n".join(["", HEADING, "", *lines, ""]) if lines else ""
+    after = after.lstrip("\r\n")
+    return (f"{before}\n" if before else "") + section + (f"\n{after}\n" if after else "")
+
+
+def _read(line: str) -> Tombstone | None:
+    match = _LINE.fullmatch(line.removesuffix("\r"))
+    if not match:
+        return None
+    try:
+        at = datetime.fromisoformat(match[1])
+    except ValueError:
+        # Somebody wrote the line by hand, and no such day exists.
+        return None
+    return Tombstone(at, match[2], match[3])

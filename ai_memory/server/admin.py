@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 
 from aiohttp import web
 
 from ai_memory.capture.scope import New
+from ai_memory.client.agents import AGENTS, OTHER, agent_named
 from ai_memory.errors import BadRequestError, NotFoundError
 from ai_memory.model.handoff import stamp
 from ai_memory.server import asked
@@ -21,27 +23,28 @@ async def status(request: web.Request) -> web.Response:
 
 async def projects(request: web.Request) -> web.Response:
     """GET /admin/projects: names, identities, roots and page counts of all projects."""
-    memory = request.app[MEMORY]
-    totals = await asyncio.to_thread(memory.stores.pages.totals)
-    rows = []
-    for project in sorted(memory.projects.all(), key=lambda each: (each.workspace, each.name)):
-        pages, updated = totals.get(project.id, (0, None))
-        rows.append(
-            {
-                "workspace_name": project.workspace,
-                "project_name": project.name,
-                "page_count": pages,
-                "last_updated": stamp(updated) if updated else None,
-                "identity": project.identity or None,
-                "roots": list(project.roots),
-            }
-        )
-    return web.json_response({"projects": rows})
+    listing = await asyncio.to_thread(request.app[MEMORY].projects.listing)
+    return web.json_response(
+        {
+            "projects": [
+                {
+                    "workspace_name": project.workspace,
+                    "project_name": project.name,
+                    "page_count": pages,
+                    "last_updated": stamp(updated) if updated else None,
+                    "identity": project.identity or None,
+                    "roots": list(project.roots),
+                }
+                for project, pages, updated in listing
+            ]
+        }
+    )
 
 
 async def where(request: web.Request) -> web.Response:
     """GET /admin/where: the project that these routing parameters lead to; nothing is created."""
-    found = request.app[MEMORY].projects.look_up(request.app[MEMORY].projects.routing(request.query))
+    projects = request.app[MEMORY].projects
+    found = projects.look_up(projects.routing(request.query))
     if isinstance(found, New):
         answer = {
             "workspace": found.workspace,
@@ -56,7 +59,7 @@ async def where(request: web.Request) -> web.Response:
             "project": project.name,
             "resolved_by": found.by,
             "exists": True,
-            "pages": str(request.app[MEMORY].stores.wiki.folder(project)),
+            "pages": str(projects.folder(project)),
         }
     return web.json_response(answer)
 
@@ -76,7 +79,13 @@ async def open_sessions(request: web.Request) -> web.Response:
     project = asked.optional_project(memory, query)
     if query.get("all") and query.get("session_id"):
         raise BadRequestError("all and session_id exclude each other")
-    sessions = await asyncio.to_thread(memory.unfinished, query.get("agent", ""), project.id if project else None)
+    agent = query.get("agent", "")
+    if agent and agent != OTHER.name:
+        named = agent_named(agent)
+        if named is OTHER:
+            raise BadRequestError(f"{agent!r} is no agent: say one of {', '.join([*AGENTS, OTHER.name])}")
+        agent = named.name
+    sessions = await asyncio.to_thread(memory.unfinished, agent, project.id if project else None)
     wanted = query.get("session_id")
     rows = [
         {"session_id": str(session.id), "cwd": session.cwd, "agent": session.agent, "title": session.title}
@@ -113,18 +122,18 @@ async def handoffs(request: web.Request) -> web.Response:
 async def handoff_begin(request: web.Request) -> web.Response:
     """POST /admin/handoffs/begin: leave a handoff; the project is created when it is new."""
     memory, body = request.app[MEMORY], await asked.json_body(request)
-    resolved = await asyncio.to_thread(memory.projects.ensure, memory.projects.routing(asked.place(body)))
-    handoff = await asyncio.to_thread(
-        lambda: memory.handoffs.begin(
-            resolved.project,
-            summary=asked.text(body, "summary"),
-            open_questions=asked.texts(body, "open_questions"),
-            next_steps=asked.texts(body, "next_steps"),
-            files_touched=asked.texts(body, "files_touched"),
-            to_agent=asked.text(body, "to_agent"),
-            from_agent=asked.text(body, "from_agent"),
-        )
+    # Read before the project is made: a refusal makes none.
+    begin = partial(
+        memory.handoffs.begin,
+        summary=asked.text(body, "summary"),
+        open_questions=asked.texts(body, "open_questions"),
+        next_steps=asked.texts(body, "next_steps"),
+        files_touched=asked.texts(body, "files_touched"),
+        to_agent=asked.text(body, "to_agent"),
+        from_agent=asked.text(body, "from_agent"),
     )
+    resolved = await asyncio.to_thread(memory.projects.ensure, memory.projects.routing(asked.place(body)))
+    handoff = await asyncio.to_thread(begin, resolved.project)
     return web.json_response(
         {"handoff_id": str(handoff.id), "scope": resolved.project.label, "resolved_by": resolved.by}
     )

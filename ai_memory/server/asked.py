@@ -13,6 +13,7 @@ from aiohttp import web
 from ai_memory.capture.scope import New
 from ai_memory.errors import BadRequestError, NotFoundError
 from ai_memory.memory.memory import Memory
+from ai_memory.memory.pages import Writer
 from ai_memory.model.scope import Project
 
 
@@ -73,6 +74,26 @@ def optional_flag(body: Mapping[str, Any], key: str) -> bool | None:
 def flag(body: Mapping[str, Any], key: str) -> bool:
     """Read true or false, false when it is missing or null."""
     return optional_flag(body, key) or False
+
+
+def confirmed(body: Mapping[str, Any], *, unsaid: bool | None = None) -> bool:
+    """Read whether to do what destroys or moves (`confirm`), or only to show it (`dry_run`).
+
+    Args:
+        body: of the request.
+        unsaid: what it means when neither is true; None refuses that.
+    """
+    confirm, dry_run = optional_flag(body, "confirm"), flag(body, "dry_run")
+    if (confirm and dry_run) or (unsaid is None and not (confirm or dry_run)):
+        raise BadRequestError("say either confirm: true, which does it, or dry_run: true, which only shows it")
+    if dry_run:
+        return False
+    return bool(unsaid) if confirm is None else confirm
+
+
+def writer(body: Mapping[str, Any]) -> Writer:
+    """Read who asks: `user`, `agent`, or both."""
+    return Writer(text(body, "agent"), text(body, "user"))
 
 
 def limit(query: Mapping[str, str], default: int, most: int) -> int:

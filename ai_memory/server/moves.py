@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 from aiohttp import web
 
-from ai_memory.errors import BadRequestError
 from ai_memory.server import asked
 from ai_memory.server.keys import MEMORY
 
@@ -18,14 +16,14 @@ async def rename_project(request: web.Request) -> web.Response:
     memory, body = request.app[MEMORY], await asked.json_body(request)
     project = memory.projects.named(asked.needed(body, "workspace"), asked.needed(body, "from"))
     to = asked.needed(body, "to")
-    return await _answer(lambda: memory.moves.rename_project(project, to))
+    return await _answer(lambda: memory.moves.rename_project(project, to, asked.writer(body)))
 
 
 async def rename_workspace(request: web.Request) -> web.Response:
     """POST /admin/rename-workspace {from, to}: the old name goes on leading to the workspace."""
     memory, body = request.app[MEMORY], await asked.json_body(request)
     name, to = asked.needed(body, "from"), asked.needed(body, "to")
-    return await _answer(lambda: memory.moves.rename_workspace(name, to))
+    return await _answer(lambda: memory.moves.rename_workspace(name, to, asked.writer(body)))
 
 
 async def move_project(request: web.Request) -> web.Response:
@@ -33,16 +31,18 @@ async def move_project(request: web.Request) -> web.Response:
     memory, body = request.app[MEMORY], await asked.json_body(request)
     project = memory.projects.named(asked.needed(body, "from_workspace"), asked.needed(body, "project"))
     to, on_conflict = asked.needed(body, "to_workspace"), asked.text(body, "on_conflict") or "block"
-    confirm, force = _confirmed(body), asked.flag(body, "force")
+    confirm, force = asked.confirmed(body), asked.flag(body, "force")
     return await _answer(
-        lambda: memory.moves.move_project(project, to, confirm=confirm, force=force, on_conflict=on_conflict)
+        lambda: memory.moves.move_project(
+            project, to, asked.writer(body), confirm=confirm, force=force, on_conflict=on_conflict
+        )
     )
 
 
 async def move_session(request: web.Request) -> web.Response:
     """POST /admin/move-session {session_id, from_workspace?, from_project?, workspace?, project, confirm?, …}.
 
-    Without `from_project` the session is moved from the one project that has it; without `confirm` nothing is moved.
+    Without `from_project` the session is moved from the one project that has it; unless `confirm` it is only shown.
     """
     memory, body = request.app[MEMORY], await asked.json_body(request)
     session = asked.uuid(asked.needed(body, "session_id"))
@@ -51,10 +51,10 @@ async def move_session(request: web.Request) -> web.Response:
     else:
         source = await asyncio.to_thread(memory.moves.only_home, session)
     to, workspace = asked.needed(body, "project"), asked.text(body, "workspace")
-    confirm, force, create = asked.flag(body, "confirm"), asked.flag(body, "force"), asked.flag(body, "create")
+    confirm, force, create = asked.confirmed(body, unsaid=False), asked.flag(body, "force"), asked.flag(body, "create")
     return await _answer(
         lambda: memory.moves.move_session(
-            source, session, to, to_workspace=workspace, confirm=confirm, force=force, create=create
+            source, session, to, asked.writer(body), to_workspace=workspace, confirm=confirm, force=force, create=create
         )
     )
 
@@ -63,35 +63,34 @@ async def purge_session(request: web.Request) -> web.Response:
     """POST /admin/purge-session {workspace, project, session_id, confirm | dry_run, force?, history?}."""
     memory, body = request.app[MEMORY], await asked.json_body(request)
     project, session = asked.existing(memory, body), asked.uuid(asked.needed(body, "session_id"))
-    confirm, force, history = _confirmed(body), asked.flag(body, "force"), asked.flag(body, "history")
-    return await _answer(lambda: memory.purge.session(project, session, confirm=confirm, force=force, history=history))
+    confirm, force, history = asked.confirmed(body), asked.flag(body, "force"), asked.flag(body, "history")
+    return await _answer(
+        lambda: memory.purge.session(
+            project, session, asked.writer(body), confirm=confirm, force=force, history=history
+        )
+    )
 
 
 async def purge_project(request: web.Request) -> web.Response:
     """POST /admin/purge-project {workspace, project, confirm | dry_run, force?, history?}."""
     memory, body = request.app[MEMORY], await asked.json_body(request)
     project = asked.existing(memory, body)
-    confirm, force, history = _confirmed(body), asked.flag(body, "force"), asked.flag(body, "history")
-    return await _answer(lambda: memory.purge.project(project, confirm=confirm, force=force, history=history))
+    confirm, force, history = asked.confirmed(body), asked.flag(body, "force"), asked.flag(body, "history")
+    return await _answer(
+        lambda: memory.purge.project(project, asked.writer(body), confirm=confirm, force=force, history=history)
+    )
 
 
 async def purge_page(request: web.Request) -> web.Response:
     """POST /admin/purge-page {workspace, project, path, confirm | dry_run}: the page, and all that git has of it."""
     memory, body = request.app[MEMORY], await asked.json_body(request)
     project, path = asked.existing(memory, body), asked.needed(body, "path")
-    confirm = _confirmed(body)
-    return await _answer(lambda: memory.purge.page(project, path, confirm=confirm))
+    confirm = asked.confirmed(body)
+    return await _answer(lambda: memory.purge.page(project, path, asked.writer(body), confirm=confirm))
 
 
 async def _answer(work: Callable[[], dict[str, object]]) -> web.Response:
     return web.json_response(await asyncio.to_thread(work))
-
-
-def _confirmed(body: Mapping[str, Any]) -> bool:
-    confirm, dry_run = asked.flag(body, "confirm"), asked.flag(body, "dry_run")
-    if confirm == dry_run:
-        raise BadRequestError("say either confirm: true, which cannot be undone, or dry_run: true")
-    return confirm
 
 
 ROUTES = [

@@ -3,29 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Mapping
-from typing import Any
-from urllib.parse import quote
 from uuid import UUID, uuid5
 
 from aiohttp import web
 
+from ai_memory.capture.scope import New
 from ai_memory.errors import BadRequestError, NotFoundError
-from ai_memory.memory.export import pack
-from ai_memory.memory.pages import Fields, Target, View, Writer, Written
+from ai_memory.memory.pages import Fields, Target, View, Written
 from ai_memory.memory.recall import Hit
 from ai_memory.model.handoff import stamp
 from ai_memory.model.page import writable_page_path
-from ai_memory.model.scope import Project
+from ai_memory.model.scope import Project, Resolved
 from ai_memory.server import asked
 from ai_memory.server.keys import MEMORY
 from ai_memory.store.git import Commit
 from ai_memory.store.page_index import Version, place_of
 
-#: So many pages are named of a commit, or of what an export left out: a rename of a workspace touches thousands.
+#: So many pages are named of a commit: a rename of a workspace touches thousands.
 _NAMED = 20
-_CHUNK = 1 << 20
 REMAINS = "git history and backups keep it"
 
 
@@ -44,10 +40,14 @@ async def write_page(request: web.Request) -> web.Response:
         pinned=asked.optional_flag(body, "pinned"),
     )
     expected, create_only = asked.optional_text(body, "expected_revision"), asked.flag(body, "create_only")
-    revive, writer, reason = asked.flag(body, "revive"), _writer(body), asked.text(body, "reason")
-    found = await asyncio.to_thread(memory.projects.ensure, memory.projects.routing(asked.place(body)))
-    written = await asyncio.to_thread(
-        lambda: memory.pages.write(
+    revive, writer, reason = asked.flag(body, "revive"), asked.writer(body), asked.text(body, "reason")
+    routing = memory.projects.routing(asked.place(body))
+
+    def write() -> tuple[Resolved, Written]:
+        if isinstance(memory.projects.look_up(routing), New):
+            memory.pages.check_new(path, content, fields, expected=expected)
+        found = memory.projects.ensure(routing)
+        return found, memory.pages.write(
             found.project,
             path,
             content,
@@ -58,7 +58,8 @@ async def write_page(request: web.Request) -> web.Response:
             revive=revive,
             reason=reason,
         )
-    )
+
+    found, written = await asyncio.to_thread(write)
     return web.json_response({**_written(found.project, written), "resolved_by": found.by})
 
 
@@ -91,9 +92,10 @@ async def delete_page(request: web.Request) -> web.Response:
     """POST /admin/delete-page: delete a page, or say what that would do; git keeps its history."""
     memory, body = request.app[MEMORY], await asked.json_body(request)
     project, path = asked.existing(memory, body), asked.needed(body, "path")
-    answer: dict[str, object] = {"path": path, "scope": project.label, "remains": REMAINS}
-    if asked.flag(body, "dry_run"):
-        is_there, versions, links = await asyncio.to_thread(memory.pages.traces, project, path)
+    is_there, versions, links = await asyncio.to_thread(memory.pages.traces, project, path)
+    remains = REMAINS if versions else "backups may keep it" if is_there else ""
+    answer: dict[str, object] = {"path": path, "scope": project.label, "remains": remains}
+    if not asked.confirmed(body, unsaid=True):
         answer |= {
             "dry_run": True,
             "deleted": False,
@@ -102,7 +104,7 @@ async def delete_page(request: web.Request) -> web.Response:
             "backlinks": links,
         }
         return web.json_response(answer)
-    writer, reason = _writer(body), asked.text(body, "reason")
+    writer, reason = asked.writer(body), asked.text(body, "reason")
     oid = await asyncio.to_thread(lambda: memory.pages.delete(project, path, writer, reason=reason))
     return web.json_response({**answer, "deleted": bool(oid), **({"checkpoint": oid} if oid else {})})
 
@@ -125,7 +127,9 @@ async def history(request: web.Request) -> web.Response:
     memory, query = request.app[MEMORY], request.query
     project, path = asked.project(memory, query), _path(query)
     versions = await asyncio.to_thread(memory.pages.history, project, path, asked.limit(query, 50, 1000))
-    return web.json_response({**_place(project), "path": path, "versions": [_version(each) for each in versions]})
+    source = memory.pages.came_from(project, path)
+    answer = {"path": path, "versions": [_version(each) for each in versions]}
+    return web.json_response({**_place(project), **answer, "before": _place(source) if source else None})
 
 
 async def diff(request: web.Request) -> web.Response:
@@ -151,10 +155,10 @@ async def commit(request: web.Request) -> web.Response:
     """POST /admin/commit: commit everything as it is on disk."""
     memory, body = request.app[MEMORY], await asked.json_body(request)
     message = asked.text(body, "message") or "manual commit"
-    oid = await asyncio.to_thread(memory.pages.commit_all, message, _writer(body))
-    return web.json_response(
-        {"committed": True, "oid": oid} if oid else {"committed": False, "reason": "nothing to commit"}
-    )
+    oid, left_out = await asyncio.to_thread(memory.pages.commit_all, message, asked.writer(body))
+    answer = {"committed": True, "oid": oid} if oid else {"committed": False, "reason": "nothing to commit"}
+    named = [{"page": f"{each.project.label}/{each.path}", "reason": each.reason} for each in left_out]
+    return web.json_response({**answer, **({"left_out": named} if named else {})})
 
 
 async def restore_page(request: web.Request) -> web.Response:
@@ -162,39 +166,8 @@ async def restore_page(request: web.Request) -> web.Response:
     memory, body = request.app[MEMORY], await asked.json_body(request)
     project, path, revision = asked.existing(memory, body), asked.needed(body, "path"), asked.needed(body, "rev")
     path = writable_page_path(path)
-    written = await asyncio.to_thread(memory.pages.restore, project, path, revision, _writer(body))
+    written = await asyncio.to_thread(memory.pages.restore, project, path, revision, asked.writer(body))
     return web.json_response({**_written(project, written), "restored_from": revision})
-
-
-async def export_okf(request: web.Request) -> web.StreamResponse:
-    """POST /admin/export-okf: a project as an Open Knowledge Format bundle, tar.gz."""
-    memory = request.app[MEMORY]
-    project = asked.project(memory, request.query)
-    bundle = await asyncio.to_thread(
-        lambda: pack(memory.stores, project, skip_broken=request.query.get("skip_broken") == "true")
-    )
-    more = len(bundle.left_out) - _NAMED
-    left_out = bundle.left_out[:_NAMED] + ([f"and {more} more"] if more > 0 else [])
-    with bundle.archive as archive:
-        response = web.StreamResponse(
-            headers={
-                "Content-Disposition": f"attachment; filename*=UTF-8''{quote(bundle.name)}",
-                # In ASCII, because a page's path may hold any letter.
-                "X-Memory-Pages": str(bundle.pages),
-                "X-Memory-Left-Out": json.dumps(left_out),
-            }
-        )
-        response.content_type = "application/gzip"
-        response.content_length = bundle.size
-        await response.prepare(request)
-        while chunk := await asyncio.to_thread(archive.read, _CHUNK):
-            await response.write(chunk)
-        await response.write_eof()
-    return response
-
-
-def _writer(body: Mapping[str, Any]) -> Writer:
-    return Writer(asked.text(body, "agent"), asked.text(body, "user"))
 
 
 def _path(query: Mapping[str, str]) -> str:
@@ -245,11 +218,12 @@ def _view(view: View) -> dict[str, object]:
         "problem": view.problem,
         "links": [_target(each) for each in view.links],
         "backlinks": [_target(each) for each in view.backlinks],
+        "backlink_count": view.backlink_count,
     }
 
 
 def _target(target: Target) -> dict[str, object]:
-    place = _place(target.project) if target.project else {"workspace": None, "project": None}
+    place = {"workspace": target.workspace or None, "project": target.project or None}
     return {**place, "path": target.path, "title": target.title, "exists": target.exists}
 
 
@@ -303,5 +277,4 @@ ROUTES = [
     web.get("/admin/checkpoints", checkpoints),
     web.post("/admin/commit", commit),
     web.post("/admin/restore-page", restore_page),
-    web.post("/admin/export-okf", export_okf),
 ]

@@ -17,7 +17,7 @@ from ai_memory.server.keys import MEMORY
 async def forget_sweep(request: web.Request) -> web.Response:
     """POST /admin/forget-sweep: delete what expired or went cold in a project, or say what that would be."""
     memory, body = request.app[MEMORY], await asked.json_body(request)
-    project, dry_run = asked.existing(memory, body), asked.flag(body, "dry_run")
+    project, dry_run = asked.existing(memory, body), not asked.confirmed(body, unsaid=True)
     sweep = memory.upkeep.sweep
     plan = await asyncio.to_thread(sweep.plan if dry_run else sweep.run, project)
     return web.json_response(_report(project, plan, dry_run=dry_run))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,6 +27,8 @@ _STEP_SECONDS = 1.0
 _TIDY_COMMITS = 200
 _RECONCILE_SECONDS = 30.0
 _DEBOUNCE_MS = 300
+#: So many different errors of one kind of work are remembered as told.
+_COMPLAINTS = 64
 
 Answer = list[Outcome] | AiMemoryError
 
@@ -90,6 +93,27 @@ class IntakeQueue:
         self._wake.set()
 
 
+class _Complaints:
+    """Logs what fails again and again for the same reasons once, until it goes well: a full disk would fill its log."""
+
+    def __init__(self, sentence: str) -> None:
+        self._sentence = sentence
+        self._told: set[str] = set()
+
+    def failed(self, error: Exception) -> None:
+        """Log an error that is being handled, unless that was done since it went well."""
+        if str(error) not in self._told:
+            # Each of them may name another file.
+            if len(self._told) >= _COMPLAINTS:
+                self._told.clear()
+            self._told.add(str(error))
+            _log.error(self._sentence, exc_info=error)
+
+    def over(self) -> None:
+        """It went well: what fails next is news."""
+        self._told.clear()
+
+
 class Worker:
     """Does what is due: checkpoints, idle sessions, tidying, and the daily upkeep in small parts."""
 
@@ -98,7 +122,9 @@ class Worker:
         self._wake = asyncio.Event()
         self._stopping = False
         self._since_tidy = 0
-        self._upkeep_error = ""
+        self._step_complaints = _Complaints("pages could not be brought up to date")
+        self._upkeep_complaints = _Complaints("the upkeep could not be done")
+        self._tried = time.monotonic()
 
     def wake(self) -> None:
         """Something is due."""
@@ -124,6 +150,7 @@ class Worker:
     def _step(self) -> bool:
         sessions = self._memory.sessions
         try:
+            self._finish_operation()
             self._since_tidy += sessions.settle(_STEP_SECONDS) + sessions.close_idle(_STEP_SECONDS)
             if self._since_tidy >= _TIDY_COMMITS:
                 self._since_tidy = 0
@@ -131,22 +158,27 @@ class Worker:
                 self._memory.forget_keys()
         except Exception as error:  # noqa: BLE001 - the loop's one place: whatever failed is counted, shown and tried again
             sessions.failed(error)
-            _log.exception("pages could not be brought up to date")
+            self._step_complaints.failed(error)
             return False
+        self._step_complaints.over()
         return True
+
+    def _finish_operation(self) -> None:
+        """Try now and then to finish what something was in the way of."""
+        if time.monotonic() - self._tried >= _IDLE_CHECK_SECONDS:
+            self._tried = time.monotonic()
+            self._memory.finish_operation()
 
     def _upkeep(self) -> bool:
         """Do a part of the upkeep; tells whether there is more of it."""
         upkeep = self._memory.upkeep
         try:
-            return upkeep.step(_STEP_SECONDS)
+            more = upkeep.step(_STEP_SECONDS)
         except Exception as error:  # noqa: BLE001 - the loop's one place: whatever failed is counted, shown and tried again
             upkeep.failed(error)
-            # It fails again and again for the same reason: a full disk would fill its own log.
-            if str(error) != self._upkeep_error:
-                self._upkeep_error = str(error)
-                _log.exception("the upkeep could not be done")
+            self._upkeep_complaints.failed(error)
             return False
+        return more
 
 
 class Watcher:
@@ -155,6 +187,7 @@ class Watcher:
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
         self._stopped = asyncio.Event()
+        self._complaints = _Complaints("the wiki could not be read")
 
     def stop(self) -> None:
         """Let `run` return."""
@@ -193,4 +226,7 @@ class Watcher:
                 self._memory.outside.reconcile()
         except Exception as error:  # noqa: BLE001 - the loop's one place: whatever failed is counted, shown and tried again
             self._memory.indexing.failed(error)
-            _log.exception("the wiki could not be read")
+            self._complaints.failed(error)
+        else:
+            if not files:
+                self._complaints.over()

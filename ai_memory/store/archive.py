@@ -21,6 +21,7 @@ from typing import IO, Any, BinaryIO
 from ai_memory import __version__
 from ai_memory.errors import AiMemoryError, StorageError
 from ai_memory.model.handoff import stamp
+from ai_memory.model.page import is_page
 from ai_memory.store.format import FORMAT
 from ai_memory.store.snapshot import CONFIG, NOTES, STATE, TREES, Linked, Snapshot, is_appended
 from ai_memory.store.steps import Step, reached
@@ -37,7 +38,7 @@ _RESERVE = 16 << 20
 
 _ID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _PROJECT = re.compile(rf"wiki/{_ID}/({_ID})/_meta\.md")
-_PAGE = re.compile(rf"wiki/{_ID}/{_ID}/(?!_meta\.md$|index\.md$|log-\d{{4}}-\d{{2}}\.md$|_pending/).+\.md")
+_FILE = re.compile(rf"wiki/{_ID}/{_ID}/(.+)", re.DOTALL)
 _SESSION = re.compile(rf"raw/{_ID}/({_ID}/{_ID})\.jsonl(?:\.gz)?")
 _PACKED = re.compile(r"wiki/\.git/objects/.*|.*\.gz")
 
@@ -64,7 +65,7 @@ class Tally:
             self.projects.add(project[1])
         elif session := _SESSION.fullmatch(name):
             self.sessions.add(session[1])
-        elif _PAGE.fullmatch(name):
+        elif (file := _FILE.fullmatch(name)) and is_page(file[1]):
             self.pages += 1
 
 

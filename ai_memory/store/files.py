@@ -5,7 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
+
+from ai_memory.errors import StorageError
 
 TEMPORARY_PREFIX = ".ai-memory-tmp."
 
@@ -39,6 +44,62 @@ def write_whole(path: Path, content: bytes) -> None:
         temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def nameless_file(folder: Path, what: str) -> Iterator[IO[bytes]]:
+    """Give a file without a name to write to; afterwards it is open at its start, and the caller closes it.
+
+    Its disk space is free again as soon as it is closed, or this process dies.
+
+    Args:
+        folder: on which disk it is.
+        what: it is called in the error.
+
+    Raises:
+        StorageError: the disk refused; the file is closed.
+    """
+    try:
+        file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 - the caller closes it
+        try:
+            yield file
+            file.seek(0)
+        except BaseException:
+            file.close()
+            raise
+    except OSError as error:
+        raise StorageError(f"{what} could not be written: {error.strerror or error} ({folder})") from error
+
+
+def rename_once(source: Path, target: Path) -> None:
+    """Rename a file or folder, unless that is done already.
+
+    Raises:
+        StorageError: it could not be renamed.
+    """
+    try:
+        if source.exists() or source.is_symlink():
+            private_folder(target.parent)
+            source.replace(target)
+            sync_folder(target.parent)
+            sync_folder(source.parent)
+    except OSError as error:
+        raise StorageError(f"{source} could not be moved to {target}: {error.strerror}") from error
+
+
+def link_on_way(root: Path, path: str) -> str:
+    """Find the first symbolic link on the way from a folder to a path below it, that path included; "" without one."""
+    way = root
+    for name in path.split("/"):
+        way /= name
+        if way.is_symlink():
+            return way.relative_to(root).as_posix()
+    return ""
+
+
+def is_plain(root: Path, path: str) -> bool:
+    """Tell whether a path below a folder is a file, with no symbolic link on the way to it."""
+    return (root / path).is_file() and not link_on_way(root, path)
 
 
 def remove_leftovers(root: Path) -> None:

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,12 +21,16 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from git.cmd import Git as Command
-from git.exc import GitCommandNotFound
-
 from ai_memory.errors import NotFoundError, StorageError
-from ai_memory.store.files import private_folder
+from ai_memory.store.files import is_plain, private_folder, write_whole
 from ai_memory.store.steps import Step, reached
+
+try:
+    # It looks for the program at once.
+    from git.cmd import Git as Command
+    from git.exc import GitCommandNotFound
+except ImportError as error:
+    raise StorageError("git was not found on the PATH: install it, or put its folder there") from error
 
 #: Who commits; the author may be somebody else.
 COMMITTER = ("ai-memory", "ai-memory@local")
@@ -44,6 +49,16 @@ _LOCKS = (
 )
 #: Where `diff` has its two files for a moment.
 _DIFF_FOLDER = "ai-memory-diff."
+#: What says that somebody is in the middle of something, of which a commit of ours would make an end: file -> what.
+_UNFINISHED = {
+    "MERGE_HEAD": "a merge",
+    "CHERRY_PICK_HEAD": "a cherry-pick",
+    "REVERT_HEAD": "a revert",
+    "rebase-merge": "a rebase",
+    "rebase-apply": "a rebase",
+}
+#: Two machines that add to one ledger are no conflict.
+_ATTRIBUTES = "log-*.md merge=union\n"
 #: What a rewrite writes to before the real refs move.
 _NEW_COMMITS = "refs/rewrite/new"
 _MARKS = "rewrite-marks"
@@ -83,6 +98,12 @@ class GitError(StorageError):
     """Git did not do what it was asked for."""
 
 
+class MergeUnfinishedError(GitError):
+    """Somebody is in the middle of a merge, a rebase or the like: nothing can be committed until it is done."""
+
+    status = 409
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """What a commit did to one file: its new content's id, "" when the file is gone."""
@@ -119,7 +140,11 @@ class Git:
         self._environment = _environment(root)
         #: The newest commit, its tree, and the one before, as far as they are known.
         self._newest = ("", "", "")
-        if not (root / ".git" / "config").exists():
+        #: Git's index as we left it: who else touches it may leave conflicts in it.
+        self._index = (0, 0)
+        #: Held by who packs or removes objects: what one of them throws away another one would put into a new pack.
+        self._packing = threading.Lock()
+        if not all((root / ".git" / name).exists() for name in ("config", "info/attributes")):
             self._make()
         (root / ".git").chmod(0o700)
         # Git leaves its lock behind when it is killed, and refuses every commit from then on. Whoever opens the
@@ -140,6 +165,8 @@ class Git:
         ):
             self._run("config", key, value)
         (self.root / ".git" / "config").chmod(0o600)
+        private_folder(self.root / ".git" / "info")
+        write_whole(self.root / ".git" / "info" / "attributes", _ATTRIBUTES.encode())
 
     def disarm(self) -> None:
         """Take out of a repository that came from elsewhere what could make git run a program or read other folders.
@@ -180,8 +207,11 @@ class Git:
 
         Raises:
             GitError: the commit was not made.
+            MergeUnfinishedError: it must not be made now.
         """
-        present = {path for path in paths if (self.root / path).is_file()}
+        self.check_free()
+        # What is behind a link is none of ours, and git takes nothing from there either.
+        present = {path for path in paths if is_plain(self.root, path)}
         gone = [path for path in paths if path not in present]
         if gone:
             self._run("update-index", "--force-remove", "-z", "--stdin", given=_listed(gone))
@@ -204,23 +234,44 @@ class Git:
         oid = self._run("commit-tree", tree, *parents, env=who, given=text.encode("utf-8", "replace"))
         self._run("update-ref", "-m", "commit", "HEAD", oid, head or "0" * 40)
         self._newest = (oid, tree, head)
+        self._index = self._index_state()
         return oid
+
+    def unfinished(self) -> str:
+        """Say what somebody is in the middle of, so that nothing may be committed; "" when nothing is."""
+        folder = self.root / ".git"
+        if not folder.exists():
+            return ""
+        what = next((what for name, what in _UNFINISHED.items() if (folder / name).exists()), "")
+        state = self._index_state()
+        if not what and state != self._index:
+            # `git stash pop` leaves conflicts and no other trace. To ask git costs a process.
+            if self._bytes("ls-files", "--unmerged", "-z"):
+                what = "a merge"
+            else:
+                self._index = state
+        return f"{what} is not finished in {self.root}: finish or abort it, with git" if what else ""
+
+    def check_free(self) -> None:
+        """Refuse to work in the middle of somebody's merge.
+
+        Raises:
+            MergeUnfinishedError: that is where we are.
+        """
+        if unfinished := self.unfinished():
+            raise MergeUnfinishedError(unfinished)
+
+    def _index_state(self) -> tuple[int, int]:
+        try:
+            about = (self.root / ".git" / "index").stat()
+        except FileNotFoundError:
+            return (0, 0)
+        return about.st_mtime_ns, about.st_ino
 
     def _tree_of(self, commit: str) -> str:
         if self._newest[0] != commit:
             self._newest = (commit, self._run("rev-parse", f"{commit}^{{tree}}"), "")
         return self._newest[1]
-
-    def commit_all(
-        self,
-        folders: Sequence[str],
-        message: str,
-        *,
-        author: tuple[str, str] = COMMITTER,
-        at: datetime | None = None,
-    ) -> str:
-        """Commit everything below these folders as it is on disk; like `commit` otherwise."""
-        return self.commit(sorted(self.dirty(folders)), message, author=author, at=at)
 
     def move(self, old: str, new: str) -> None:
         """Rename a folder in git's index only: what was below `old` is below `new`. Again is nothing.
@@ -252,7 +303,9 @@ class Git:
             return ""
 
     def unstage(self, paths: Sequence[str] | None = None) -> None:
-        """Bring the index back to the newest commit for these paths, or for all."""
+        """Bring the index back to the newest commit for these paths, or for all; not in the middle of a merge."""
+        if self.unfinished():
+            return
         if paths is None:
             if self.head() and self._ask("diff-index", "--cached", "--quiet", "HEAD")[0]:
                 self._run("reset", "--quiet")
@@ -269,33 +322,42 @@ class Git:
         except GitError:
             return None
 
-    def dirty(self, folders: Sequence[str] = ()) -> set[str]:
-        """List the files that differ from the newest commit, or are not in it; below these folders, or anywhere."""
-        flags = ("--porcelain", "-z", "--no-renames", "--untracked-files=all")
-        output = self._run("status", *flags, "--", *folders, strip=False)
+    def dirty(self) -> set[str]:
+        """List the files that differ from the newest commit, or are not in it."""
+        output = self._run("status", "--porcelain", "-z", "--no-renames", "--untracked-files=all", strip=False)
         return {entry[3:] for entry in output.split("\0") if entry}
-
-    def log(self, limit: int) -> str:
-        """Give the newest commits, a line each: short id, date, author, subject."""
-        return self._run("log", f"-{limit}", "--format=%h %ad %an: %s", "--date=format:%Y-%m-%d %H:%M", "--no-color")
 
     def tidy(self) -> None:
         """Pack loose objects when there are many."""
-        self._run("gc", "--auto", "--quiet")
+        with self._packing:
+            self._run("gc", "--auto", "--quiet")
 
     def pack(self) -> None:
         """Pack everything. Others may commit meanwhile."""
         # What nothing leads to would be kept in a pack of its own, where `prune` does not look.
-        self._run("-c", "gc.cruftPacks=false", "gc", "--quiet")
+        with self._packing:
+            self._run("-c", "gc.cruftPacks=false", "gc", "--quiet")
 
     def prune(self) -> None:
         """Delete the loose objects that nothing leads to. The caller lets nobody commit meanwhile."""
-        self._run("prune", "--expire=now")
+        with self._packing:
+            self._run("prune", "--expire=now")
 
     # History
 
-    def commits(self, since: str = "") -> Iterator[Commit]:
-        """Read the commits of HEAD's history that are not in `since`'s, parents first, one at a time.
+    def commits(self) -> Iterator[Commit]:
+        """Read all commits of HEAD's history, also those of merged branches, parents first, one at a time."""
+        if self.head():
+            yield from map(_commit, self._walk("--topo-order", "--reverse", "HEAD"))
+
+    def chain(self, since: str = "") -> Iterator[Commit]:
+        """Read HEAD, its first parent, the first parent of that, and so on; the oldest first, one at a time.
+
+        That is what this repository's branch held: a merge is one commit of it, with all that it brought.
+
+        Args:
+            since: leave out the commits of this one's history. Where it is in the chain itself, it is the first
+                parent of the first commit given; where none is given, it has to be HEAD.
 
         Raises:
             NotFoundError: there is no commit `since` (any more).
@@ -308,7 +370,8 @@ class Git:
             yield from map(_commit, _history(BytesIO(self._bytes(*_READ, given=f"{head}\n".encode("ascii")))))
             return
         try:
-            yield from map(_commit, self._walk("--topo-order", "--reverse", "HEAD", *([f"^{since}"] if since else [])))
+            which = ("--first-parent", "--reverse", "HEAD", *([f"^{since}"] if since else []))
+            yield from map(_commit, self._walk(*which))
         except GitError:
             if since:
                 self.resolve(since)
@@ -317,6 +380,11 @@ class Git:
     def recent(self, limit: int) -> list[Commit]:
         """Give the newest commits of HEAD's history, the newest first."""
         return [_commit(past) for past in self._walk(f"--max-count={limit}", "HEAD")] if self.head() else []
+
+    def changed(self, path: str, revision: str) -> Commit | None:
+        """Find the commit that made a file what it is (or is not) at a revision; None when it never was."""
+        found = list(self._walk("--max-count=1", revision, "--", path))
+        return _commit(found[0]) if found else None
 
     def resolve(self, revision: str) -> str:
         """Give the full id of the commit that an id, a short id, a branch or an expression like `HEAD~2` means.
@@ -332,24 +400,6 @@ class Git:
             if not status and _ID.fullmatch(oid):
                 return oid
         raise NotFoundError(f"there is no revision {revision!r} in the wiki's history: `history` lists those of a page")
-
-    def at(self, moment: datetime) -> str:
-        """Give the newest commit of HEAD's history whose committer's date is not after the moment, "" without one."""
-        seconds = int(moment.timestamp())
-        if seconds < 0 or not self.head():
-            return ""
-        return self._run("rev-list", "--max-count=1", f"--min-age={seconds}", "HEAD")
-
-    def is_ancestor(self, older: str, newer: str) -> bool:
-        """Say whether `older` is in the history of `newer`, or is it; False when one of them does not exist."""
-        try:
-            older, newer = self.resolve(older), self.resolve(newer)
-        except NotFoundError:
-            return False
-        status, _, reason = self._ask("merge-base", "--is-ancestor", older, newer)
-        if status > 1:
-            raise _failed("merge-base", status, reason)
-        return status == 0
 
     def tree(self, revision: str, folder: str = "") -> dict[str, str]:
         """List the files of a commit, all or those below a folder: path from the root -> blob.
@@ -440,6 +490,16 @@ class Git:
                 f"the history cannot be rewritten while other work trees hold on to it: remove them with "
                 f"`git worktree remove` ({self.root})"
             )
+        with self._packing:
+            return self._rewrite(gone, edit, edited, message)
+
+    def _rewrite(
+        self,
+        gone: Callable[[str], bool],
+        edit: Callable[[str, bytes], bytes] | None,
+        edited: Callable[[str], bool],
+        message: Callable[[str], str],
+    ) -> int:
         with self._process("cat-file", "--batch", istream=_PIPE) as reader:
             history = _Rewritten(gone, edit, edited, message, lambda oid: next(_contents(reader, [oid])))
             self._import(history)

@@ -86,8 +86,8 @@ class Index:
                 _values(session),
             )
 
-    def forget(self, project_id: UUID, session_id: UUID | None = None) -> int:
-        """Drop a session, or all of a project, with the observations; gives how many sessions there were."""
+    def forget(self, project_id: UUID, session_id: UUID | None = None) -> None:
+        """Drop a session, or all of a project, with the observations."""
         where, values = "project = ?", [str(project_id)]
         if session_id:
             where, values = "project = ? AND session = ?", [str(project_id), str(session_id)]
@@ -97,10 +97,8 @@ class Index:
                 values,
             )
             connection.execute(f"DELETE FROM sessions WHERE {where}", values)  # noqa: S608 - constant text
-            gone = connection.changes()
             if session_id is None:
                 connection.execute("DELETE FROM ingest_keys WHERE project = ?", values)
-            return gone
 
     def drop_keys(self, project_id: UUID, keys: Iterable[str]) -> None:
         """Drop the idempotency keys of events that are gone."""
@@ -170,11 +168,15 @@ class Index:
         """List the sessions that count and whose page in git does not cover all observations, oldest first."""
         return self._sessions(f"committed < observations AND {_COUNTS} ORDER BY last", ())
 
-    def recent(self, *, project_id: UUID | None = None, agent: str = "", limit: int = 50) -> list[Session]:
-        """List sessions, newest first."""
+    def logged(self) -> list[Session]:
+        """List the sessions that count and have a raw log, oldest first."""
+        return self._sessions(f"raw_bytes > 0 AND {_COUNTS} ORDER BY last", ())
+
+    def recent(self, *, project_id: UUID | None = None, agent: str = "", limit: int | None = 50) -> list[Session]:
+        """List sessions, newest first; all without a limit."""
         return self._sessions(
             "(?1 = '' OR project = ?1) AND (?2 = '' OR agent = ?2) ORDER BY last DESC LIMIT ?3",
-            (str(project_id) if project_id else "", agent, limit),
+            (str(project_id) if project_id else "", agent, -1 if limit is None else limit),
         )
 
     def mid_turn(self, project_id: UUID, since: datetime) -> set[UUID]:

@@ -6,7 +6,7 @@ import os
 import sys
 from pathlib import Path
 
-from ai_memory.errors import DirectoryInUseError
+from ai_memory.errors import DirectoryInUseError, StorageError
 from ai_memory.store.files import private_folder
 
 if sys.platform == "win32":
@@ -27,9 +27,15 @@ class DirectoryLock:
 
         Raises:
             DirectoryInUseError: another process holds it; the message names its process id.
+            StorageError: the directory cannot be made or written to.
         """
-        private_folder(self._path.parent)
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            private_folder(self._path.parent)
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise StorageError(
+                f"the data directory {self._path.parent} cannot be used: {error.strerror} ({error.filename})"
+            ) from error
         try:
             _lock(descriptor)
         except OSError:

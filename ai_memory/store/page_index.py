@@ -16,26 +16,36 @@ from uuid import UUID
 import apsw
 
 from ai_memory.model.links import Link
-from ai_memory.model.page import Page, collision_key
+from ai_memory.model.page import CONFLICT, Page, collision_key, is_page
 from ai_memory.store.git import Commit
 from ai_memory.store.sqlite import Database, micros, moment
 
 #: Versions of a page whose text can be searched; git keeps them all.
 SEARCHABLE_VERSIONS = 20
-_NOW = 2**62
 #: A page that git has and that is missing on disk.
 MISSING = -1
+#: One whose file is there and cannot be read.
+UNREADABLE = -2
 _ID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _FILE = re.compile(f"{_ID}/({_ID})/(.+)", re.DOTALL)
-_PAGE = "path, blob, size, mtime, title, type, kind, tier, pinned, sealed, tags, summary, expires_at, problem"
+_PAGE = (
+    "path, blob, size, mtime, title, type, kind, tier, pinned, sealed, tags, summary, expires_at, problem, conflicted"
+)
+
+#: A commit that moved a page with its project made no new version of it.
+_CHANGED = (
+    "v.blob IS NOT (SELECT o.blob FROM versions o WHERE o.project = v.project AND o.path = v.path AND o.n < v.n "
+    "ORDER BY o.n DESC LIMIT 1)"
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """What can be searched of one content of a page: heading, body and identifier parts of each chunk."""
+    """What can be searched of one content of a page, until it expires: heading, body and identifiers of each chunk."""
 
     blob: str
     title: str
+    expires_at: datetime | None
     chunks: Sequence[tuple[str, str, str]]
 
 
@@ -46,10 +56,11 @@ class PageRow:
     Attributes:
         path: in the project.
         blob: git's id of its content.
-        size: the file's bytes, `MISSING` where git has the page and the disk has not.
+        size: the file's bytes, `MISSING` where git has the page and the disk has not, or `UNREADABLE`.
         mtime: the file's time, nanoseconds since 1970.
         sealed: written by an automatic writer, and not touched since.
         problem: what is wrong with it, "" when nothing is.
+        conflicted: a merge left its markers in it.
     """
 
     path: str
@@ -66,6 +77,7 @@ class PageRow:
     summary: str
     expires_at: datetime | None
     problem: str
+    conflicted: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +106,20 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class BackLink:
-    """A link as somebody wrote it: the page that has it, and its target's names ("" means the page's own)."""
+    """A page that links to another."""
 
     project_id: UUID
     path: str
-    link: Link
+    title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How links of a project name their target's: its names, "" means the project's own."""
+
+    project_id: UUID
+    workspace: str
+    project: str
 
 
 class PageIndex:
@@ -116,7 +137,7 @@ class PageIndex:
             number = _save_text(connection, project, row.path, text)
             connection.execute(
                 f"INSERT OR REPLACE INTO pages (project, key, text, {_PAGE}) "  # noqa: S608 - constant text
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (project, collision_key(row.path), number, *_page_values(row)),
             )
             connection.execute("DELETE FROM links WHERE project = ? AND path = ?", (project, row.path))
@@ -156,6 +177,13 @@ class PageIndex:
         rows = self._database.all("SELECT path, size, mtime FROM pages WHERE project = ?", (str(project_id),))
         return {path: (size, mtime) for path, size, mtime in rows}
 
+    def missing(self, project_id: UUID) -> list[str]:
+        """List the pages of a project that git has and the disk has not."""
+        rows = self._database.all(
+            "SELECT path FROM pages WHERE project = ? AND size = ? ORDER BY path", (str(project_id), MISSING)
+        )
+        return [str(row[0]) for row in rows]
+
     def colliding(self, project_id: UUID, path: str) -> str:
         """Find a page that some system could not keep apart from this path; "" when there is none.
 
@@ -177,13 +205,9 @@ class PageIndex:
                 return str(rows[0][0])
         return ""
 
-    def problems(self, project_id: UUID | None = None) -> list[tuple[UUID, str, str]]:
+    def problems(self) -> list[tuple[UUID, str, str]]:
         """List what is wrong with pages: project, path, problem."""
-        rows = self._database.all(
-            "SELECT project, path, problem FROM pages WHERE problem <> '' AND (?1 = '' OR project = ?1) "
-            "ORDER BY project, path",
-            (str(project_id) if project_id else "",),
-        )
+        rows = self._database.all("SELECT project, path, problem FROM pages WHERE problem <> '' ORDER BY project, path")
         return [(UUID(project), path, problem) for project, path, problem in rows]
 
     def uncommitted(self, project_id: UUID) -> list[PageRow]:
@@ -207,20 +231,57 @@ class PageIndex:
         )
         return [Link(*row) for row in rows]
 
-    def links_to(self, path: str) -> list[BackLink]:
-        """List the links of all projects whose target has this path, whatever project they name."""
-        return self._links("WHERE to_path = ?", (path,))
+    def ways_to(self, path: str) -> list[Way]:
+        """List by which names, and from which projects, links lead to a page of this path in some project."""
+        return self._ways("SELECT DISTINCT project, to_workspace, to_project FROM links WHERE to_path = ?", (path,))
 
-    def all_links(self) -> list[BackLink]:
-        """List all links."""
-        return self._links("", ())
-
-    def _links(self, where: str, values: Sequence[Any]) -> list[BackLink]:
-        rows = self._database.all(
-            f"SELECT project, path, to_workspace, to_project, to_path FROM links {where} ORDER BY project, path, n",  # noqa: S608
-            values,
+    def linking(self, ways: Sequence[Way], project_id: UUID, path: str, limit: int) -> tuple[list[BackLink], int]:
+        """List pages that link to a page in one of these ways, without the page itself; and say how many there are."""
+        found = (
+            "FROM (SELECT DISTINCT l.project, l.path FROM links l JOIN json_each(?1) AS way "
+            "ON l.project = way.value ->> 0 AND l.to_workspace = way.value ->> 1 AND l.to_project = way.value ->> 2 "
+            "WHERE l.to_path = ?3 AND (l.project, l.path) <> (?2, ?3))"
         )
-        return [BackLink(UUID(row[0]), row[1], Link(*row[2:])) for row in rows]
+        asked = json.dumps([[str(way.project_id), way.workspace, way.project] for way in ways])
+        values = (asked, str(project_id), path)
+        rows = self._database.all(
+            f"SELECT project, path, title {found} JOIN pages USING (project, path) ORDER BY project, path LIMIT ?4",
+            (*values, limit),
+        )
+        ((count,),) = self._database.all(f"SELECT count(*) {found}", values)
+        return [BackLink(UUID(project), source, title) for project, source, title in rows], int(count)
+
+    def count_unresolved(self) -> int:
+        """Count the links into the page's own project that lead to no page."""
+        ((count,),) = self._database.all(
+            "SELECT count(*) FROM links l WHERE to_project = '' AND NOT EXISTS "
+            "(SELECT 1 FROM pages p WHERE p.project = l.project AND p.path = l.to_path)"
+        )
+        return int(count)
+
+    def ways_out(self) -> list[Way]:
+        """List by which names, and from which projects, links lead to pages of another project."""
+        return self._ways("SELECT DISTINCT project, to_workspace, to_project FROM links WHERE to_project <> ''", ())
+
+    def count_links(self, way: Way) -> int:
+        """Count the links that lead to another project in this way."""
+        ((count,),) = self._database.all(
+            "SELECT count(*) FROM links WHERE project = ? AND to_workspace = ? AND to_project = ?",
+            (str(way.project_id), way.workspace, way.project),
+        )
+        return int(count)
+
+    def count_unresolved_by(self, way: Way, target: UUID | None) -> int:
+        """Count the links that lead to another project in this way and to no page there."""
+        ((count,),) = self._database.all(
+            "SELECT count(*) FROM links l WHERE project = ? AND to_workspace = ? AND to_project = ? "
+            "AND to_project <> '' AND NOT EXISTS (SELECT 1 FROM pages p WHERE p.project = ? AND p.path = l.to_path)",
+            (str(way.project_id), way.workspace, way.project, str(target) if target else ""),
+        )
+        return int(count)
+
+    def _ways(self, question: str, values: Sequence[Any]) -> list[Way]:
+        return [Way(UUID(row[0]), row[1], row[2]) for row in self._database.all(question, values)]
 
     # Versions
 
@@ -229,15 +290,32 @@ class PageIndex:
         rows = self._database.all("SELECT value FROM marks WHERE name = 'wiki'")
         return str(rows[0][0]) if rows else ""
 
-    def record(self, commits: Iterable[Commit], is_buried: Callable[[UUID, str], bool]) -> int:
-        """Save commits (parents first, younger than the mark), and the mark with them; gives how many there were.
+    def record(
+        self,
+        commits: Iterable[Commit],
+        is_buried: Callable[[UUID, str], bool],
+        is_purged: Callable[[UUID, str], bool],
+    ) -> int:
+        """Save commits (each behind its first parent, the first one's is the mark), and the mark with them.
 
-        The texts of versions that are now too old are dropped; `is_buried` tells whether a page has a tombstone.
+        The texts of versions that are now too old are dropped.
+
+        Args:
+            commits: the new part of the chain, or all of it when there is no mark.
+            is_buried: tells whether a page has a tombstone.
+            is_purged: tells whether a page was purged: of such a one there are no versions.
+
+        Returns:
+            how many commits there were.
         """
         count = 0
         touched: set[tuple[str, str]] = set()
         with self._database.writing() as connection:
             ((last,),) = connection.execute("SELECT coalesce(max(n), 0) FROM commits").fetchall()
+            if not last:
+                # Texts may be left of another history.
+                rows = connection.execute("SELECT DISTINCT project, path FROM texts")
+                touched.update((str(project), str(path)) for project, path in rows)
             oid = ""
             for count, commit in enumerate(commits, start=1):
                 oid = commit.oid
@@ -245,7 +323,7 @@ class PageIndex:
                     "INSERT INTO commits (n, oid, at, author, email, subject) VALUES (?, ?, ?, ?, ?, ?)",
                     (int(str(last)) + count, oid, micros(commit.at), *commit.author, commit.subject),
                 )
-                versions = list(_versions(commit))
+                versions = [row for row in _versions(commit) if not is_purged(UUID(row[0]), row[1])]
                 connection.executemany(
                     "INSERT OR REPLACE INTO versions (project, path, n, blob) VALUES (?, ?, ?, ?)",
                     ((project, path, int(str(last)) + count, blob) for project, path, blob in versions),
@@ -264,32 +342,41 @@ class PageIndex:
                 connection.execute(f"DELETE FROM {table}")  # noqa: S608 - constant text
             connection.execute("DELETE FROM marks WHERE name = 'wiki'")
 
-    def history(self, project_id: UUID, path: str, limit: int = 1_000_000) -> list[Version]:
-        """List a page's versions, newest first; those that change nothing are left out."""
-        rows = self._versions("v.project = ? AND v.path = ? ORDER BY v.n DESC", (str(project_id), path))
-        kept = [
-            row for row, older in zip(rows, [*rows[1:], None], strict=False) if older is None or row.blob != older.blob
-        ]
-        return kept[:limit]
+    def history(self, project_id: UUID, path: str, limit: int) -> list[Version]:
+        """List a page's newest versions, the newest first; those that change nothing are left out."""
+        return self._versions(
+            f"v.project = ? AND v.path = ? AND {_CHANGED} ORDER BY v.n DESC LIMIT ?", (str(project_id), path, limit)
+        )
+
+    def count_versions(self, project_id: UUID, path: str) -> int:
+        """Count the contents that a page had one after the other in git."""
+        ((count,),) = self._database.all(
+            "SELECT count(*) FROM (SELECT blob, lag(blob) OVER (ORDER BY n) AS before FROM versions "
+            "WHERE project = ? AND path = ?) WHERE blob <> '' AND blob IS NOT before",
+            (str(project_id), path),
+        )
+        return int(count)
 
     def newest(self, project_id: UUID, path: str) -> Version | None:
         """Give a page's newest version, also where that is its deletion."""
-        rows = self._versions("v.project = ? AND v.path = ? ORDER BY v.n DESC LIMIT 1", (str(project_id), path))
+        rows = self.history(project_id, path, 1)
         return rows[0] if rows else None
 
-    def version_at(
-        self, project_id: UUID, path: str, *, revision: str = "", at: datetime | None = None
-    ) -> Version | None:
-        """Give the version of a page that a commit saw, or that was there at a moment."""
-        if revision:
-            limit = "(SELECT n FROM commits WHERE oid = ?3)"
-            value: object = revision
-        else:
-            limit = "(SELECT max(n) FROM commits WHERE at <= ?3)"
-            value = micros(at) if at else _NOW
+    def holds(self, oid: str) -> bool:
+        """Tell whether a commit is one of those that were read."""
+        return bool(self._database.all("SELECT 1 FROM commits WHERE oid = ?", (oid,)))
+
+    def version_in(self, project_id: UUID, path: str, oid: str) -> Version | None:
+        """Give the version of a page that a commit saw, also where that is its deletion."""
+        return self._version_until("(SELECT n FROM commits WHERE oid = ?3)", (str(project_id), path, oid))
+
+    def version_at(self, project_id: UUID, path: str, at: datetime) -> Version | None:
+        """Give the version of a page that was there at a moment, also where that is its deletion."""
+        return self._version_until("(SELECT max(n) FROM commits WHERE at <= ?3)", (str(project_id), path, micros(at)))
+
+    def _version_until(self, newest: str, values: Sequence[Any]) -> Version | None:
         rows = self._versions(
-            f"v.project = ?1 AND v.path = ?2 AND v.n <= {limit} ORDER BY v.n DESC LIMIT 1",
-            (str(project_id), path, value),
+            f"v.project = ?1 AND v.path = ?2 AND v.n <= {newest} AND {_CHANGED} ORDER BY v.n DESC LIMIT 1", values
         )
         return rows[0] if rows else None
 
@@ -305,20 +392,12 @@ class PageIndex:
     def commit_times(self, project_id: UUID) -> dict[str, tuple[datetime, str]]:
         """Give, for each page that the newest commit has, when it got its content, and that content's id."""
         rows = self._database.all(
-            "SELECT path, at, blob FROM (SELECT path, n, blob, "
+            "SELECT path, at, blob FROM (SELECT path, n, blob, "  # noqa: S608 - constant text
             "row_number() OVER (PARTITION BY path ORDER BY n DESC) AS age "
-            "FROM versions WHERE project = ?) JOIN commits USING (n) WHERE age = 1 AND blob <> ''",
+            f"FROM versions v WHERE project = ? AND {_CHANGED}) JOIN commits USING (n) WHERE age = 1 AND blob <> ''",
             (str(project_id),),
         )
         return {path: (moment(at), blob) for path, at, blob in rows}
-
-    def paths_ever(self, project_id: UUID) -> list[str]:
-        """List every path that a project's pages ever had, in git or on disk."""
-        rows = self._database.all(
-            "SELECT path FROM versions WHERE project = ?1 UNION SELECT path FROM pages WHERE project = ?1 ORDER BY 1",
-            (str(project_id),),
-        )
-        return [str(row[0]) for row in rows]
 
     def _versions(self, where: str, values: Sequence[Any]) -> list[Version]:
         rows = self._database.all(
@@ -375,18 +454,21 @@ class PageIndex:
 
     # Search
 
-    def search(self, match: str, projects: Sequence[UUID], limit: int, *, at: datetime | None = None) -> list[Found]:
-        """Find pages, best first.
+    def search(
+        self, match: str, projects: Sequence[UUID], limit: int, *, now: datetime, at: datetime | None = None
+    ) -> list[Found]:
+        """Find pages that have not expired, best first.
 
         Args:
             match: a legal FTS5 expression.
             projects: where to look; none means everywhere.
             limit: how many pages.
+            now: what time it is.
             at: look at the pages as they were then.
         """
         if not match:
             return []
-        values: list[Any] = [match]
+        values: list[Any] = [match, micros(at or now)]
         scope = ""
         if projects:
             scope = f"AND t.project IN ({', '.join('?' * len(projects))})"
@@ -404,7 +486,7 @@ class PageIndex:
             "SELECT c.id AS chunk, t.project AS project, t.path AS path, t.title AS title, c.heading AS heading, "
             "bm25(chunks_fts, 2.0, 1.0, 0.5) AS score "
             "FROM chunks_fts JOIN chunks c ON c.id = chunks_fts.rowid JOIN texts t ON t.id = c.text "
-            f"WHERE chunks_fts MATCH ? {scope} AND {present}), "
+            f"WHERE chunks_fts MATCH ? AND coalesce(t.expires_at > ?, 1) {scope} AND {present}), "
             "best AS (SELECT *, row_number() OVER ("
             "PARTITION BY project, path ORDER BY score, chunk) AS place FROM hits) "
             "SELECT project, path, title, heading, score, chunk FROM best WHERE place = 1 "
@@ -426,17 +508,36 @@ class PageIndex:
 
     # The whole
 
-    def forget(self, project_id: UUID) -> int:
-        """Drop everything of a project; gives how many pages it had."""
+    def forget(self, project_id: UUID) -> None:
+        """Drop everything of a project."""
         project = str(project_id)
         with self._database.writing() as connection:
-            connection.execute("DELETE FROM pages WHERE project = ?", (project,))
-            gone = connection.changes()
-            for table in ("links", "versions"):
+            for table in ("pages", "links", "versions"):
                 connection.execute(f"DELETE FROM {table} WHERE project = ?", (project,))  # noqa: S608 - constant text
             for (number,) in connection.execute("SELECT id FROM texts WHERE project = ?", (project,)).fetchall():
                 _drop_text(connection, int(str(number)))
-        return gone
+
+    def recorded(self, project_id: UUID, paths: Iterable[str]) -> list[str]:
+        """List which of these pages have versions."""
+        rows = self._database.all(
+            "SELECT value FROM json_each(?2) WHERE EXISTS (SELECT 1 FROM versions WHERE project = ?1 AND path = value)",
+            (str(project_id), json.dumps(list(paths))),
+        )
+        return [str(row[0]) for row in rows]
+
+    def leave_out(self, project_id: UUID) -> None:
+        """Drop the pages of a project that nobody knows any more, and the texts that git's newest commit has not."""
+        project = str(project_id)
+        with self._database.writing() as connection:
+            for table in ("pages", "links"):
+                connection.execute(f"DELETE FROM {table} WHERE project = ?", (project,))  # noqa: S608 - constant text
+            paths = connection.execute("SELECT DISTINCT path FROM texts WHERE project = ?", (project,)).fetchall()
+            for (path,) in paths:
+                _drop_texts(connection, project, str(path), buried=False)
+
+    def projects(self) -> set[UUID]:
+        """List the projects that have pages."""
+        return {UUID(project) for (project,) in self._database.all("SELECT DISTINCT project FROM pages")}
 
     def forget_pages(self, pages: Iterable[tuple[UUID, str]]) -> None:
         """Drop pages (project and path) with all their versions."""
@@ -464,32 +565,20 @@ class PageIndex:
         return {UUID(project): (int(pages), None if at is None else moment(at)) for project, pages, at in rows}
 
     def counts(self) -> dict[str, int]:
-        """Count pages, versions, texts, chunks, links and pages with a problem."""
+        """Count pages, versions (what is not committed yet among them) and links."""
         (row,) = self._database.all(
-            "SELECT (SELECT count(*) FROM pages), (SELECT count(*) FROM versions WHERE blob <> ''), "
-            "(SELECT count(*) FROM texts), (SELECT count(*) FROM chunks), (SELECT count(*) FROM links), "
-            "(SELECT count(*) FROM pages WHERE problem <> '')"
+            "SELECT (SELECT count(*) FROM pages), (SELECT count(*) FROM versions WHERE blob <> '') + "
+            "(SELECT count(*) FROM pages p WHERE NOT EXISTS (SELECT 1 FROM versions v WHERE v.project = p.project "
+            "AND v.path = p.path AND v.blob = p.blob)), "
+            "(SELECT count(*) FROM links)"
         )
-        return dict(zip(("pages", "versions", "texts", "chunks", "links", "problems"), map(int, row), strict=True))
+        return dict(zip(("pages", "versions", "links"), map(int, row), strict=True))
 
 
 def place_of(file: str) -> tuple[str, str] | None:
     """Tell project and path of a file in the wiki, None for what is no page."""
     found = _FILE.fullmatch(file)
     return (found[1], found[2]) if found and is_page(found[2]) else None
-
-
-def is_page(path: str) -> bool:
-    """Tell whether a path in a project's folder is a page: no manifest, ledger, index, proposal or hidden file."""
-    head, _, rest = path.partition("/")
-    if not path.endswith(".md") or any(part.startswith(".") for part in path.split("/")):
-        return False
-    # A name that is not UTF-8 comes from the disk and from git with half characters in it, which no database takes.
-    if not path.isascii() and any("\ud800" <= character <= "\udfff" for character in path):
-        return False
-    if rest:
-        return head != "_pending"
-    return head not in ("_meta.md", "index.md") and not (head.startswith("log-") and len(head) == len("log-2026-11.md"))
 
 
 def _versions(commit: Commit) -> Iterator[tuple[str, str, str]]:
@@ -509,7 +598,8 @@ def _save_text(connection: apsw.Connection, project: str, path: str, text: Text)
     if known:
         return int(str(known[0][0]))
     connection.execute(
-        "INSERT INTO texts (project, path, blob, title) VALUES (?, ?, ?, ?)", (project, path, text.blob, text.title)
+        "INSERT INTO texts (project, path, blob, title, expires_at) VALUES (?, ?, ?, ?, ?)",
+        (project, path, text.blob, text.title, micros(text.expires_at) if text.expires_at else None),
     )
     number = connection.last_insert_rowid()
     connection.executemany(
@@ -557,11 +647,28 @@ def _page_values(row: PageRow) -> tuple[Any, ...]:
         row.summary,
         micros(row.expires_at) if row.expires_at else None,
         row.problem,
+        row.conflicted,
     )
 
 
 def _page(row: Sequence[Any]) -> PageRow:
-    path, blob, size, mtime, title, type_, kind, tier, pinned, sealed, tags, summary, expires_at, problem = row
+    (
+        path,
+        blob,
+        size,
+        mtime,
+        title,
+        type_,
+        kind,
+        tier,
+        pinned,
+        sealed,
+        tags,
+        summary,
+        expires_at,
+        problem,
+        conflicted,
+    ) = row
     return PageRow(
         path=path,
         blob=blob,
@@ -577,6 +684,7 @@ def _page(row: Sequence[Any]) -> PageRow:
         summary=summary,
         expires_at=moment(expires_at) if expires_at is not None else None,
         problem=problem,
+        conflicted=bool(conflicted),
     )
 
 
@@ -597,4 +705,5 @@ def page_row(page: Page, *, blob: str, size: int, mtime: int, problem: str) -> P
         summary=page.summary,
         expires_at=page.expires_at,
         problem=problem,
+        conflicted=CONFLICT in page.problems,
     )

@@ -186,7 +186,7 @@ class RawLog:
 
     def files(self) -> Iterator[RawFile]:
         """List every session's file; what is not named after ids is none of ours and passed over."""
-        for folder in self._projects():
+        for folder in self.projects():
             stems = {name.partition(".")[0] for name in _names(folder) if name.endswith((".jsonl", ".jsonl.gz"))}
             for stem in sorted(stems):
                 if _is_id(stem) and (file := self._file(folder, stem)):
@@ -202,7 +202,8 @@ class RawLog:
             "compressible_bytes": sum(file.stored for file in files if not file.compressed),
         }
 
-    def _projects(self) -> Iterator[Path]:
+    def projects(self) -> Iterator[Path]:
+        """List the folders `<workspace>/<project>` that hold raw logs; also such that are none of ours."""
         for workspace in _folders(self._root):
             yield from _folders(workspace)
 
@@ -300,7 +301,7 @@ class RawLog:
 
     def _clear_leftovers(self) -> None:
         """Remove files that were not finished, and the compressed form of logs that have their plain one."""
-        for folder in self._projects():
+        for folder in self.projects():
             names = _names(folder)
             for name in names:
                 stem, _, suffix = name.rpartition(".")

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ai_memory.errors import StorageError
+from ai_memory.model.page import is_ledger
 from ai_memory.store.files import TEMPORARY_PREFIX, private_folder
 from ai_memory.store.state import copied
 from ai_memory.store.steps import Step, reached
@@ -24,7 +25,7 @@ NOTES = ("db/commit-intent.json", "db/operation.json")
 CONFIG = "config.toml"
 
 #: Files that are appended to in place: a link to one grows with it, and what counts is its length at the moment.
-_APPENDED = re.compile(r"raw/.*\.jsonl|wiki/(.*/)?log-\d{4}-\d{2}\.md|wiki/\.git/(.*/)?logs/.*")
+_APPENDED = re.compile(r"raw/.*\.jsonl|wiki/[^/]+/[^/]+/(log-[^/]*)|wiki/\.git/(?:.*/)?logs/.*")
 #: `git gc` may run meanwhile. It writes packed-refs before it removes a ref and a pack before it removes an object,
 #: so what it may take away is read first, and where it goes to last. Refs are read before the objects they need.
 _GIT_ORDER = {"refs": 0, "objects": 2, "pack": 3}
@@ -162,7 +163,8 @@ class Snapshot:
 
 def is_appended(name: str) -> bool:
     """Tell whether a file is written to in place, so that it may be longer by now than it was."""
-    return _APPENDED.fullmatch(name) is not None
+    found = _APPENDED.fullmatch(name)
+    return found is not None and (found[1] is None or is_ledger(found[1]))
 
 
 def _children(source: Path, name: str) -> Iterator[os.DirEntry[str]]:

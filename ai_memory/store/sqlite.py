@@ -19,6 +19,8 @@ MIGRATIONS = resources.files("ai_memory.store") / "migrations"
 _LOG_BYTES = 16 * 1024 * 1024
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+#: What the disk may have against it.
+_REFUSALS = (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.CantOpenError)
 
 
 class NewerDatabaseError(StorageError):
@@ -42,11 +44,15 @@ class Database:
 
         Raises:
             NewerDatabaseError: it has migrations that this version does not know.
-            apsw.Error: it cannot be opened or is damaged.
+            StorageError: it cannot be opened.
+            apsw.Error: it is damaged.
         """
         self.path = path
         self._durable = durable
-        self._writer = _opened(path, kind, durable=durable)
+        try:
+            self._writer = _opened(path, kind, durable=durable)
+        except _REFUSALS as error:
+            raise StorageError(f"{path} cannot be opened: {error}") from error
         self._lock = threading.RLock()
         self._local = threading.local()
         self._readers: list[apsw.Connection] = []
@@ -106,7 +112,7 @@ class Database:
     def _telling(self) -> Iterator[None]:
         try:
             yield
-        except (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.CantOpenError) as error:
+        except _REFUSALS as error:
             raise StorageError(f"{self.path.name} could not be written: {error}") from error
         except (apsw.CorruptError, apsw.NotADBError) as error:
             raise self._damaged(error) from error

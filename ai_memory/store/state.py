@@ -1,4 +1,4 @@
-"""The state: the few durable rows that are neither in the raw log nor in the wiki. Handoffs, and when jobs ran."""
+"""The state: the few durable rows: handoffs, reads, when jobs ran, and what was purged."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ import apsw
 from ai_memory.errors import StorageError
 from ai_memory.model.handoff import Handoff
 from ai_memory.model.scope import Project
+from ai_memory.model.tombstone import Tombstone
 from ai_memory.store.reads import PageReads
 from ai_memory.store.sqlite import Database, micros, moment
 
@@ -186,6 +187,28 @@ class State:
                 (str(target.workspace_id), str(target.id), *values),
             )
 
+    # What was purged
+
+    def purged(self) -> dict[UUID, dict[str, Tombstone]]:
+        """List what was purged: id of the project or workspace -> key -> tombstone."""
+        found: dict[UUID, dict[str, Tombstone]] = {}
+        for scope, key, at, verb, what in self._database.all("SELECT scope, key, at, verb, what FROM purged"):
+            found.setdefault(UUID(scope), {})[key] = Tombstone(moment(at), verb, what)
+        return found
+
+    def keep_purged(self, tombstones: Iterable[tuple[UUID, Tombstone]]) -> None:
+        """Remember what was purged: id of the project or workspace, and tombstone."""
+        with self._database.writing() as connection:
+            connection.executemany(
+                "INSERT OR REPLACE INTO purged (scope, key, at, verb, what) VALUES (?, ?, ?, ?, ?)",
+                ((str(scope), each.key, micros(each.at), each.verb, each.what) for scope, each in tombstones),
+            )
+
+    def forget_purged(self, project_id: UUID) -> None:
+        """Drop what was purged from a project that is gone itself: its workspace keeps it away."""
+        with self._database.writing() as connection:
+            connection.execute("DELETE FROM purged WHERE scope = ?", (str(project_id),))
+
     # Jobs
 
     def done_at(self, job: str) -> datetime | None:
@@ -257,6 +280,20 @@ def has_handoffs(path: Path) -> bool:
     connection = apsw.Connection(str(path))
     try:
         return bool(connection.execute("SELECT 1 FROM handoffs LIMIT 1").fetchall())
+    except apsw.Error:
+        return True
+    finally:
+        connection.close()
+
+
+def has_rows(path: Path) -> bool:
+    """Tell whether a state that nobody has open holds anything; one that cannot be read may."""
+    if not path.is_file():
+        return False
+    connection = apsw.Connection(str(path))
+    try:
+        tables = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'").fetchall()
+        return any(connection.execute(f'SELECT 1 FROM "{name}" LIMIT 1').fetchall() for (name,) in tables)  # noqa: S608
     except apsw.Error:
         return True
     finally:

@@ -10,25 +10,29 @@ import contextlib
 import json
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from uuid import UUID
 
-from ai_memory.errors import StorageError
+from ai_memory.errors import ConflictError, StorageError
 from ai_memory.model.event import Scrubbed
-from ai_memory.model.handoff import stamp
-from ai_memory.model.page import formatted, front_matter, page_path
-from ai_memory.model.scope import Project, Workspace
-from ai_memory.model.tombstone import Tombstone, body_with, tombstones_in
-from ai_memory.store.files import private_folder, remove_leftovers, write_whole
-from ai_memory.store.git import COMMITTER, Git, GitError
+from ai_memory.model.page import formatted, page_path
+from ai_memory.model.scope import Project
+from ai_memory.store.files import is_plain, link_on_way, private_folder, remove_leftovers, write_whole
+from ai_memory.store.git import COMMITTER, GitError
+from ai_memory.store.manifests import MANIFEST, Manifests
 from ai_memory.store.steps import Step, reached
 
-MANIFEST = "_meta.md"
+__all__ = ["LEDGER_HEAD", "MANIFEST", "Append", "LinkedPathError", "Wiki"]
+
 #: Every file of a bundle says what it is.
 LEDGER_HEAD = formatted({"type": "Log", "title": "Event ledger"}, "")
+_OURSELVES = (Scrubbed(COMMITTER[0]), Scrubbed(COMMITTER[1]))
+
+
+class LinkedPathError(ConflictError):
+    """A symbolic link is on the way to a page: what is behind it is not the wiki's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +43,7 @@ class Append:
     text: Scrubbed
 
 
-class Wiki:
+class Wiki(Manifests):
     """The `wiki/` folder of a data directory. Writers hold `lock` over read, decide and write."""
 
     def __init__(self, root: Path, intents: Path) -> None:
@@ -49,132 +53,15 @@ class Wiki:
             root: the repository.
             intents: the file that notes the ledgers' lengths while a commit is being made.
         """
-        self.git = Git(root)
-        self.root = root
+        super().__init__(root)
         self.lock = threading.RLock()
         #: Pages that are in git, but of which nobody has said yet that the mark of that is kept.
         self.unmarked: set[str] = set()
-        #: What was deleted: by project's id, and by workspace's id for its projects.
-        self.gone: dict[UUID, dict[str, Tombstone]] = {}
         self._intents = intents
         for folder in (root, intents.parent):
             remove_leftovers(folder)
         if intents.exists():
             self._roll_back()
-
-    # Manifests
-
-    def projects(self) -> Iterator[Project]:
-        """List the projects whose manifests are in the tree."""
-        for workspace in self.workspaces():
-            for folder in sorted((self.root / str(workspace.id)).iterdir()):
-                # Before its manifest is read: a folder that came back has the tombstones of another time.
-                if not self.is_gone(workspace.id, folder.name) and (front := self._manifest(folder)):
-                    yield Project(
-                        id=UUID(folder.name),
-                        workspace_id=workspace.id,
-                        workspace=workspace.name,
-                        name=str(front["name"]),
-                        identity=str(front.get("identity") or ""),
-                        roots=_texts(front.get("roots")),
-                        aliases=_texts(front.get("aliases")),
-                    )
-
-    def workspaces(self) -> Iterator[Workspace]:
-        """List the workspaces whose manifests are in the tree, also those without a project."""
-        for folder in sorted(self.root.iterdir()):
-            if front := self._manifest(folder):
-                yield Workspace(UUID(folder.name), str(front["name"]), _texts(front.get("aliases")))
-
-    def _manifest(self, folder: Path) -> dict[str, object]:
-        """Read a manifest, and the tombstones in it; {} for a folder that is none of ours."""
-        file = folder / MANIFEST
-        if not _is_id(folder.name) or not file.is_file():
-            return {}
-        text = _text(file)
-        self.gone[UUID(folder.name)] = tombstones_in(text)
-        front = front_matter(text)
-        return front if front.get("name") else {}
-
-    def is_gone(self, scope_id: UUID, what: str) -> bool:
-        """Tell whether a page or session of a project, or a project of a workspace, was deleted."""
-        return what in self.gone.get(scope_id, {})
-
-    def is_buried(self, scope_id: UUID, what: str) -> bool:
-        """Tell whether a page was deleted in such a way that what it said may still be looked up."""
-        tombstone = self.gone.get(scope_id, {}).get(what)
-        return tombstone is not None and not tombstone.is_purge
-
-    def bury(self, folder: Path, tombstones: Iterable[Tombstone]) -> None:
-        """Write tombstones into the manifest of a project's (or workspace's) folder; the next commit takes them in.
-
-        Raises:
-            StorageError: it could not be written.
-        """
-        self._rewrite(folder, {**self.gone.get(UUID(folder.name), {}), **{each.key: each for each in tombstones}})
-
-    def revive(self, folder: Path, keys: Iterable[str]) -> None:
-        """Take tombstones away; the next commit takes that in.
-
-        Raises:
-            StorageError: it could not be written.
-        """
-        alive = set(keys)
-        gone = self.gone.get(UUID(folder.name), {})
-        self._rewrite(folder, {key: each for key, each in gone.items() if key not in alive})
-
-    def _rewrite(self, folder: Path, gone: dict[str, Tombstone]) -> None:
-        try:
-            write_whole(
-                folder / MANIFEST, formatted(front_matter(_text(folder / MANIFEST)), body_with(gone.values())).encode()
-            )
-        except OSError as error:
-            raise StorageError(f"the wiki could not be written: {error.strerror} ({folder})") from error
-        self.gone[UUID(folder.name)] = gone
-
-    def write_manifest(self, project: Project, created: datetime) -> None:
-        """Write a project's manifest (and its workspace's, when that is new); the next commit takes them in.
-
-        Raises:
-            StorageError: it could not be written.
-        """
-        workspace = self.root / str(project.workspace_id) / MANIFEST
-        folder = self.folder(project)
-        old = front_matter(_text(folder / MANIFEST))
-        front: dict[str, object] = {
-            **old,
-            "type": "Project",
-            "name": project.name,
-            "workspace": project.workspace,
-            "identity": project.identity or None,
-            "roots": list(project.roots) or None,
-            "aliases": list(project.aliases) or None,
-            "created": old.get("created", stamp(created)),
-        }
-        try:
-            if not workspace.exists():
-                write_whole(workspace, formatted({"type": "Workspace", "name": project.workspace}, "").encode())
-            body = body_with(self.gone.get(project.id, {}).values())
-            write_whole(
-                folder / MANIFEST, formatted({key: value for key, value in front.items() if value}, body).encode()
-            )
-        except OSError as error:
-            raise StorageError(f"the wiki could not be written: {error.strerror} ({folder})") from error
-
-    def write_workspace(self, workspace: Workspace) -> None:
-        """Write a workspace's manifest, with its tombstones; the next commit takes it in.
-
-        Raises:
-            StorageError: it could not be written.
-        """
-        file = self.root / str(workspace.id) / MANIFEST
-        front: dict[str, object] = {**front_matter(_text(file)), "type": "Workspace", "name": workspace.name}
-        front["aliases"] = list(workspace.aliases) or None
-        body = body_with(self.gone.get(workspace.id, {}).values())
-        try:
-            write_whole(file, formatted({key: value for key, value in front.items() if value}, body).encode())
-        except OSError as error:
-            raise StorageError(f"the wiki could not be written: {error.strerror} ({file})") from error
 
     def folder(self, project: Project) -> Path:
         """Say where a project's pages are."""
@@ -182,19 +69,77 @@ class Wiki:
 
     # Pages
 
+    def committed(self, folder: str) -> list[str]:
+        """List the files that the last commit has below a folder: their paths from the root."""
+        return list(self.git.tree("HEAD", folder)) if self.git.head() else []
+
+    def file(self, project: Project, path: str) -> Path:
+        """Say where a file of a project is (or would be): the one gate to the disk for pages and ledgers.
+
+        Raises:
+            BadPagePathError: the path is not safe.
+            LinkedPathError: a symbolic link is on the way, and would lead out of the wiki.
+        """
+        return self.inside(f"{project.workspace_id}/{project.id}/{page_path(path)}")
+
+    def inside(self, path: str) -> Path:
+        """Do the same for a path from the wiki's root that is known to be safe.
+
+        Raises:
+            LinkedPathError: as `file`.
+        """
+        if link := link_on_way(self.root, path):
+            raise LinkedPathError(
+                f"{self.root / link} is a symbolic link, which is not followed: put what it leads to in its place"
+            )
+        return self.root / path
+
+    def is_linked(self, project: Project, path: str) -> bool:
+        """Tell whether a symbolic link is on the way to a file of a project."""
+        return bool(link_on_way(self.root, f"{project.workspace_id}/{project.id}/{path}"))
+
+    def has(self, project: Project, path: str) -> bool:
+        """Tell whether a file of a project is there, with no symbolic link on the way to it."""
+        return is_plain(self.root, f"{project.workspace_id}/{project.id}/{path}")
+
+    def remove(self, path: str) -> None:
+        """Remove a file (path from the wiki's root) if it is there; nothing behind a symbolic link is touched.
+
+        Raises:
+            StorageError: it could not be removed.
+        """
+        if not link_on_way(self.root, path):
+            try:
+                (self.root / path).unlink(missing_ok=True)
+            except OSError as error:
+                raise StorageError(f"{self.root / path} could not be removed: {error.strerror}") from error
+
     def read(self, project: Project, path: str) -> str | None:
-        """Read a page, None when there is none."""
+        """Read a page, None when there is none; one behind a symbolic link is none.
+
+        Raises:
+            StorageError: it is there and cannot be read.
+        """
         file = self.folder(project) / page_path(path)
-        return _text(file) if file.is_file() else None
+        try:
+            return _text(file) if self.has(project, path) else None
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise StorageError(f"page {path} cannot be read: {error.strerror} ({file})") from error
 
     def write(self, project: Project, pages: Mapping[str, Scrubbed]) -> None:
         """Write pages without a commit: the working state of a session that goes on.
 
         Raises:
+            LinkedPathError: a symbolic link is on the way to one of them; none was written.
+            WikiAwayError: nor is there where the wiki is not.
             StorageError: a page could not be written; pages before it in the mapping were.
         """
+        self.check_there()
+        files = {path: self.file(project, path) for path in pages}
         for path, text in pages.items():
-            file = self.folder(project) / page_path(path)
+            file = files[path]
             try:
                 write_whole(file, text.encode())
             except OSError as error:
@@ -204,13 +149,13 @@ class Wiki:
         self,
         project: Project,
         pages: Mapping[str, Scrubbed],
-        message: str,
+        message: Scrubbed,
         *,
         at: datetime,
         deletes: Sequence[str] = (),
         files: Sequence[str] = (),
         appends: Sequence[Append] = (),
-        author: tuple[str, str] = COMMITTER,
+        author: tuple[Scrubbed, Scrubbed] = _OURSELVES,
         mark: Callable[[], None] = lambda: None,
     ) -> str:
         """Write pages and ledger lines and commit exactly these files (and the manifests, when they are new).
@@ -230,20 +175,25 @@ class Wiki:
             the commit's id, "" when nothing changed.
 
         Raises:
+            MergeUnfinishedError: nothing was written, and nothing can be committed now.
+            LinkedPathError: a symbolic link is on the way to a page or ledger; nothing was written.
             StorageError: nothing was committed and the ledgers have their former length; pages may have
                 been written, like by `write`.
         """
+        self.git.check_free()
         prefix = f"{project.workspace_id}/{project.id}/"
         ledgers = {prefix + page_path(append.path): append.text for append in appends if append.text}
-        paths = [prefix + path for path in pages] + [prefix + page_path(path) for path in (*deletes, *files)]
-        paths += [*ledgers, f"{project.workspace_id}/{MANIFEST}", prefix + MANIFEST]
+        paths = [prefix + path for path in (*pages, *deletes, *files)]
+        for path in (*paths[: len(pages)], *ledgers):
+            self.inside(path)
+        paths += [*ledgers, *self.committable([f"{project.workspace_id}/{MANIFEST}", prefix + MANIFEST])]
         if (self.root / MANIFEST).exists():
             paths.append(MANIFEST)
         before = {path: _size(self.root / path) for path in ledgers}
         try:
             self.write(project, pages)
             for path in deletes:
-                (self.folder(project) / path).unlink(missing_ok=True)
+                self.remove(prefix + path)
                 reached(Step.DELETE_UNLINKED)
             if ledgers:
                 intent = {"head": self.git.head(), "sizes": before, "pages": [prefix + path for path in pages]}
@@ -271,6 +221,32 @@ class Wiki:
         self._intents.unlink(missing_ok=True)
         return oid
 
+    def commit_as_is(
+        self,
+        files: Mapping[Project, Sequence[str]],
+        message: Scrubbed,
+        *,
+        at: datetime,
+        author: tuple[Scrubbed, Scrubbed],
+    ) -> str:
+        """Commit files of several projects as they are on disk, also where that is their absence, in one commit.
+
+        Raises:
+            MergeUnfinishedError: nothing can be committed now.
+            StorageError: nothing was committed.
+        """
+        homes = [f"{project.workspace_id}/{project.id}" for project in files]
+        paths = [f"{home}/{path}" for home, names in zip(homes, files.values(), strict=True) for path in names]
+        manifests = {f"{folder}/{MANIFEST}" for home in homes for folder in (home, home.partition("/")[0])}
+        paths += sorted(manifests) + ([MANIFEST] if (self.root / MANIFEST).exists() else [])
+        try:
+            return self.git.commit(paths, message, author=author, at=at)
+        except StorageError:
+            # As in `commit`.
+            with contextlib.suppress(GitError):
+                self.git.unstage(paths)
+            raise
+
     def _roll_back(self) -> None:
         """Cut the ledgers to their noted lengths, unless the commit was made after all."""
         intent = json.loads(self._intents.read_text("utf-8"))
@@ -288,17 +264,6 @@ class Wiki:
         else:
             self.unmarked.update(intent["pages"])
         self._intents.unlink()
-
-
-def _is_id(name: str) -> bool:
-    try:
-        return str(UUID(name)) == name
-    except ValueError:
-        return False
-
-
-def _texts(value: object) -> tuple[str, ...]:
-    return tuple(str(each) for each in value) if isinstance(value, list) else ()
 
 
 def _text(file: Path) -> str:

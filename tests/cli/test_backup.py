@@ -1,12 +1,15 @@
 """`backup`, `restore` and `reset` as a person types them, with a real server."""
 
 import gzip
+import hashlib
 import http.client
+import io
 import json
 import os
 import pty
 import subprocess
 import sys
+import tarfile
 import time
 from pathlib import Path
 
@@ -157,6 +160,26 @@ def test_a_dry_run_of_a_restore_checks_and_changes_nothing(desk, saved, tmp_path
     assert "not a whole backup" in done.stderr
 
 
+def test_what_an_archive_says_of_itself_does_nothing_to_the_terminal(desk, saved, tmp_path):
+    evil, escape = tmp_path / "evil.tar.gz", "2026\x1b]0;owned\x07\x1b[2J"
+    with tarfile.open(saved) as old, tarfile.open(evil, "w:gz", format=tarfile.PAX_FORMAT) as new:
+        for entry in old:
+            content = old.extractfile(entry).read() if entry.isreg() else b""
+            if entry.name == "manifest.json":
+                content = json.dumps({**json.loads(content), "created": escape, "program": escape}).encode()
+                digest = hashlib.sha256(content).hexdigest()
+            elif entry.name == "checksums.json":
+                sums = json.loads(content)
+                sums["sha256"]["manifest.json"] = digest
+                content = json.dumps(sums).encode()
+            entry.size = len(content)
+            new.addfile(entry, io.BytesIO(content))
+    done = desk.run("restore", "--from", evil, "--dry-run", data=tmp_path / "new")
+    assert done.returncode == 0, done.stderr
+    assert "made 2026 by ai-memory 2026: 1 projects" in done.stdout
+    assert "\x1b" not in done.stdout
+
+
 def test_a_reset_says_what_it_would_delete_and_deletes_when_told(desk, saved):
     assert desk.run("reset", "--confirm").returncode == 3
     desk.stop()
@@ -164,7 +187,9 @@ def test_a_reset_says_what_it_would_delete_and_deletes_when_told(desk, saved):
     dry = desk.run("reset")
     assert dry.returncode == 0
     assert f"would delete in {desk.data}: 1 projects, 1 pages, 1 sessions; " in dry.stdout
-    assert "say --confirm" in dry.stdout
+    assert dry.stdout.splitlines()[-1] == "nothing was changed: say it again with --confirm to do it"
+    assert desk.run("reset", "--dry-run").stdout == dry.stdout
+    assert desk.run("reset", "--dry-run", "--confirm").returncode == 2
     assert list((desk.data / "raw").iterdir())
     done = desk.run("reset", "--confirm")
     assert done.stdout == f"deleted{dry.stdout.splitlines()[0].removeprefix('would delete')}\n"

@@ -14,6 +14,7 @@ def test_a_bundle_is_written_whole_and_overwrites_nothing(desk):
     ]
     with tarfile.open(desk.shop / "shop.okf.tar.gz") as archive:
         assert archive.getnames() == ["_meta.md", "a.md", "index.md"]
+    assert (desk.shop / "shop.okf.tar.gz").stat().st_mode & 0o777 == 0o600
     assert desk.refuses("export-okf") == (1, "error: shop.okf.tar.gz is there already: name another file with -o")
     assert desk.run("export-okf", "-o", "no/such/folder.tar.gz").returncode == 3
     assert [file.name for file in desk.shop.iterdir()] == ["shop.okf.tar.gz"]

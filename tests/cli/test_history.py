@@ -20,7 +20,8 @@ def test_every_version_of_a_page_can_be_listed_shown_and_compared(desk):
     new, old = versions(desk, "a.md")
     rows = desk.says("history", "a.md").splitlines()
     assert [re.sub(r"\d{4}-\d\d-\d\d \d\d:\d\d", "WHEN", row) for row in rows] == [
-        f"{revision[:12]}  WHEN  ana  write-page default/shop: a.md" for revision in (new, old)
+        f"{new[:12]}  WHEN  ana  write-page default/shop: a.md — it was wrong",
+        f"{old[:12]}  WHEN  ana  write-page default/shop: a.md",
     ]
     assert desk.says("history", "a.md", "-n", "1").splitlines() == rows[:1]
     assert desk.says("show", f"a.md@{old[:12]}") == "---\ntype: Note\n---\none\n"
@@ -41,6 +42,51 @@ def test_what_was_not_there_then_is_said_with_the_way_to_what_was(desk):
     assert desk.run("show", "a.md@nonsense").returncode == 1
     assert desk.run("read-page", "--path", "a.md", "--at", "soon").returncode == 2
     assert desk.run("history", "b.md").returncode == 1
+
+
+def test_a_time_that_history_shows_finds_that_version(desk):
+    desk.writes("a.md", "one")
+    (row,) = desk.says("history", "a").splitlines()
+    (shown,) = re.findall(r"\d{4}-\d\d-\d\d \d\d:\d\d", row)
+    assert desk.says("show", f"a@{shown}") == desk.says("show", "a") == desk.says("show", "a.md")
+    assert "one" in desk.says("read-page", "--path", "a", "--at", shown)
+
+
+def test_a_refusal_speaks_of_local_time(desk):
+    desk._env["TZ"] = "Pacific/Auckland"
+    desk.writes("a.md", "one")
+    _, said = desk.refuses("show", "a.md@2026-01-02 03:04")
+    assert "no page a.md on 2026-01-02 03:04 (" in said
+
+
+def test_words_that_are_no_time_list_those_that_are(desk):
+    desk.writes("a.md", "one")
+    for command in (("show", "a.md@last tuesday"), ("read-page", "--path", "a.md", "--at", "soon")):
+        code, said = desk.refuses(*command)
+        assert (code, "today, yesterday, '3 days ago' (or minutes, hours, weeks)" in said) == (2, True)
+
+
+def test_everything_is_committed_at_once_and_what_is_left_out_is_named(desk):
+    desk.writes("a.md", "one")
+    desk.writes("torn.md", "one")
+    desk.writes("gone.md", "one")
+    desk.writes("b.md", "two", "--project", "ideas")
+    desk.says("delete-page", "--path", "gone.md")
+    (here,) = (file.parent for file in (desk.data / "wiki").glob("*/*/a.md"))
+    (there,) = (desk.data / "wiki").glob("*/*/b.md")
+    (here / "a.md").write_text("by hand\n")
+    (here / "torn.md").write_text("<<<<<<< ours\na\n=======\nb\n>>>>>>> theirs\n")
+    (here / "gone.md").write_text("back\n")
+    there.write_text("by hand\n")
+    before = len(json.loads(desk.says("checkpoints", "--json")))
+    said = desk.says("commit", "-m", "all of it").splitlines()
+    assert said[1:] == [
+        "left out: default/shop/torn.md (conflict markers)",
+        "left out: default/shop/gone.md (it was deleted: write-page --revive takes it back)",
+    ]
+    rows = json.loads(desk.says("checkpoints", "--json"))
+    assert (len(rows), rows[0]["summary"]) == (before + 1, "all of it")
+    assert sorted(rows[0]["pages"]) == ["default/ideas/b.md", "default/shop/a.md"]
 
 
 def test_a_deleted_page_comes_back_as_it_was(desk):
@@ -83,10 +129,17 @@ NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
     ("said", "at"),
     [
         ("2026-11-21", "2026-11-21T23:59:59.999999+00:00"),
-        ("2026-11-21T10:00", "2026-11-21T10:00:00+00:00"),
-        ("2026-11-21 10:00:30", "2026-11-21T10:00:30+00:00"),
-        ("2026-11-21T10:00:00Z", "2026-11-21T10:00:00+00:00"),
-        ("2026-11-21T10:00:00+02:00", "2026-11-21T08:00:00+00:00"),
+        ("2026-11-21T10", "2026-11-21T10:59:59.999999+00:00"),
+        ("2026-11-21T10:00", "2026-11-21T10:00:59.999999+00:00"),
+        ("2026-11-21 10:00:30", "2026-11-21T10:00:30.999999+00:00"),
+        ("2026-11-21T10:00:00Z", "2026-11-21T10:00:00.999999+00:00"),
+        ("2026-11-21T10:00+0200", "2026-11-21T08:00:59.999999+00:00"),
+        ("2026-11-21T10:00:00+02:00", "2026-11-21T08:00:00.999999+00:00"),
+        ("2026-11-21T10:00:00.5Z", "2026-11-21T10:00:00.500000+00:00"),
+        ("today", "2026-11-21T23:59:59.999999+00:00"),
+        ("45 minutes ago", "2026-11-21T08:45:00+00:00"),
+        ("1 hour ago", "2026-11-21T08:30:00+00:00"),
+        ("2 weeks ago", "2026-11-07T23:59:59.999999+00:00"),
         ("yesterday", "2026-11-20T23:59:59.999999+00:00"),
         (" 3 Days  ago", "2026-11-18T23:59:59.999999+00:00"),
         ("1 day ago", "2026-11-20T23:59:59.999999+00:00"),
@@ -103,7 +156,7 @@ def test_a_day_ends_where_the_person_is(monkeypatch):
     time.tzset()
     try:
         assert moment_of("2026-11-20", NOW).isoformat() == "2026-11-20T22:59:59.999999+00:00"
-        assert moment_of("2026-11-21T10:00", NOW).isoformat() == "2026-11-21T09:00:00+00:00"
+        assert moment_of("2026-11-21T10:00", NOW).isoformat() == "2026-11-21T09:00:59.999999+00:00"
     finally:
         monkeypatch.undo()
         time.tzset()

@@ -91,6 +91,7 @@ def test_what_was_deleted_stays_deleted_until_somebody_says_otherwise(desk):
         "would delete a.md under default/shop",
         "1 versions in git, 1 pages link to it",
     ]
+    assert desk.run("delete-page", "--path", "a.md", "--dry-run", "--confirm").returncode == 2
     assert desk.page("a.md").exists()
     done = desk.run("delete-page", "--path", "a.md")
     assert done.stdout.decode() == "✓ deleted a.md under default/shop\n"
@@ -115,7 +116,7 @@ def test_stored_text_does_not_steer_the_terminal(desk):
 def test_a_link_that_leads_nowhere_is_named(desk):
     desk.writes("a.md", "see [[b]] and [[nowhere:c]]")
     shown = desk.says("read-page", "--path", "a.md").splitlines()
-    assert shown[-2:] == ["  - b.md  (no such page)", "  - ?: c.md  (no such page)"]
+    assert shown[-2:] == ["  - b.md  (no such page)", "  - nowhere: c.md  (no such page)"]
     assert "links             2 (unresolved: 2)" in desk.says("status")
 
 

@@ -49,7 +49,13 @@ def test_nothing_moves_or_goes_without_confirm(desk):
         ("purge-project",),
         ("delete-page", "--path", "a.md", "--history"),
     ):
-        assert desk.says(*command).splitlines()[-1] == "nothing was changed: say it again with --confirm to do it"
+        said = desk.says(*command)
+        assert said.splitlines()[-1] == "nothing was changed: say it again with --confirm to do it"
+        assert desk.says(*command, "--dry-run") == said
+        assert desk.refuses(*command, "--dry-run", "--confirm") == (
+            2,
+            "Error: --confirm and --dry-run exclude each other",
+        )
     assert desk.says("list-projects").startswith("default/shop      2 pages")
 
 

@@ -48,3 +48,13 @@ def test_where_there_is_no_memory_none_is_made(desk, tmp_path):
     code, said = desk.refuses("reindex", "--data-dir", str(tmp_path / "nothing"))
     assert (code, said) == (1, f"error: there is no memory in {tmp_path / 'nothing'}: name another with --data-dir")
     assert not (tmp_path / "nothing").exists()
+
+
+def test_an_older_format_is_upgraded_and_that_is_said(desk):
+    desk.writes("a.md", "one")
+    desk.stop()
+    manifest = desk.data / "wiki" / "_meta.md"
+    manifest.write_text(manifest.read_text().replace("format: 2", "format: 1"))
+    said = desk.run("reindex").stderr.decode().splitlines()[-1]
+    kept = desk.data / "backups" / "before-format-2.tar.gz"
+    assert said == f"upgraded {desk.data} from format 1 to 2; as it was it is kept in {kept}"

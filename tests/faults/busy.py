@@ -99,7 +99,7 @@ class Busy:
         chance = self.random("searches")
         while True:
             self.memory.recall.search(chance.choice(WORDS), limit=50)
-            self.memory.pages.unresolved()
+            self.memory.pages.count_unresolved()
             self.memory.status(bind="")
 
     def compiles(self):

@@ -443,7 +443,8 @@ def picture(life):
 def picture_of(memory, project):
     stores, folder = memory.stores, memory.stores.wiki.folder(project)
     paths = [row.path for row in stores.pages.pages(project.id)]
-    ever = stores.pages.paths_ever(project.id)
+    rows = stores.database.all("SELECT path FROM versions WHERE project = ?", (str(project.id),))
+    ever = {*paths, *(path for (path,) in rows)}
     raw = {
         str(file.session_id): [(o.kind.value, o.key, str(o.at)) for o in stores.rawlog.observations(file.path)]
         for file in stores.rawlog.files()
@@ -464,7 +465,7 @@ def picture_of(memory, project):
         "raw": raw,
         "sessions": {
             str(session.id): (session.observations, session.compiled, session.committed, session.is_over, session.title)
-            for session in stores.index.recent(project_id=project.id, limit=-1)
+            for session in stores.index.recent(project_id=project.id, limit=None)
         },
         "handoffs": sorted(
             (str(each.from_session), each.summary, each.cwd) for each in stores.state.open_handoffs(project.id)

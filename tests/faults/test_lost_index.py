@@ -73,7 +73,6 @@ def answers(data, now):
     memory = opened(data, now)
     try:
         seen = picture(SimpleNamespace(memory=memory, data=data))
-        seen["unresolved"] = sorted((path, link.path) for _, path, link in memory.pages.unresolved())
         seen["derived"] = {**memory.status(bind="")["derived"], "index_rebuilt": None}
         return seen
     finally:

@@ -62,7 +62,7 @@ class World:
         return {file.stem: file.read_text() for file in (self.data / "wiki").glob("*/*/sessions/*.md")}
 
     def subjects(self):
-        return [line.split(": ", 1)[1] for line in self.memory.stores.wiki.git.log(50).splitlines()]
+        return [commit.subject for commit in self.memory.stores.wiki.git.recent(50)]
 
     def ledger(self):
         return [

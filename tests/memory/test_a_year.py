@@ -34,7 +34,7 @@ def look(world):
         "ledgers": len(list((data / "wiki").glob("*/*/log-*.md"))),
         "tombstones": sum(len(gone) for gone in stores.wiki.gone.values()),
         "handoffs": len(stores.state.open_handoffs()),
-        "texts": stores.pages.counts()["texts"],
+        "texts": stores.database.all("SELECT count(*) FROM texts")[0][0],
         "observations": stores.index.counts()["observations"],
         "keys": stores.database.all("SELECT count(*) FROM ingest_keys")[0][0],
         "files": bytes_below(data / "raw") + bytes_below(data / "wiki") - git,

@@ -1,6 +1,8 @@
 """Any sequence of page writes, deletes, renames, outside edits, crashes and restarts leaves disk, git and index equal."""
 
+import os
 import shutil
+import subprocess
 import tempfile
 import uuid
 from pathlib import Path
@@ -20,7 +22,9 @@ from tests.mirror import assert_rebuild_is_equal
 ANA = Writer(user="ana")
 PATHS = st.sampled_from(["notes/a.md", "notes/b.md", "decisions/a.md", "c.md", "deep/er/\u00fcber.md"])
 WORDS = st.lists(
-    st.sampled_from(["saffron", "[[notes/b]]", "fooBar", "na\u00efve", "\u6771\u4eac", "```", "# Head", "- item", "\r"]),
+    st.sampled_from(
+        ["saffron", "[[notes/b]]", "fooBar", "na\u00efve", "\u6771\u4eac", "```", "# Head", "- item", "\r"]
+    ),
     min_size=1,
     max_size=6,
 )
@@ -103,6 +107,33 @@ class Wiki(RuleBasedStateMachine):
         del self.pages[path]
         if was_committed and was_committed.blob:
             self.gone.add(path)
+
+    @precondition(lambda self: self.memory.stores.wiki.git.head())
+    @rule(path=PATHS, words=WORDS, other=PATHS, ours=st.booleans())
+    def pull_from_a_clone_that_edited(self, path, words, other, ours):
+        self.memory.pages.commit_outside(self.project)
+        root, clone = self.memory.stores.wiki.root, self.home / "clone"
+        self.git("clone", "-q", str(root), str(clone), cwd=self.home)
+        file = clone / self.folder.relative_to(root) / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        text = "---\ntype: Note\n---\n" + "\n".join(words) + f" {uuid.uuid4().hex}\n"
+        file.write_bytes(text.encode())
+        self.git("add", "-A", cwd=clone)
+        self.git("commit", "-q", "-m", "in the clone", cwd=clone)
+        if other != path:
+            self.write(other, words)
+        how = ["-s", "ours"] if ours else []
+        self.git("pull", "-q", "--no-rebase", "--no-edit", *how, str(clone), "main", cwd=root)
+        self.memory.outside.reconcile()
+        shutil.rmtree(clone)
+        if not ours and path not in self.gone:
+            self.pages[path] = text.split("---\n", 2)[2]
+
+    def git(self, *arguments, cwd):
+        who = {f"GIT_{role}_{part}": "ann@x.org" for role in ("AUTHOR", "COMMITTER") for part in ("NAME", "EMAIL")}
+        when = {f"GIT_{role}_DATE": self.world.now.isoformat() for role in ("AUTHOR", "COMMITTER")}
+        environment = {**os.environ, **who, **when, "GIT_CONFIG_GLOBAL": os.devnull}
+        subprocess.run(["git", *arguments], cwd=cwd, env=environment, check=True, capture_output=True)
 
     @rule()
     def rename_the_project(self):

@@ -37,7 +37,7 @@ def answers(memory, folder):
         "projects": sorted((p.workspace, p.name, p.identity) for p in memory.projects.all()),
         "open": sorted(h.summary for h in memory.handoffs.open(None, 50)),
         "pages": {f.relative_to(folder): f.read_bytes() for f in (folder / "wiki").rglob("*.md")},
-        "log": memory.stores.wiki.git.log(100),
+        "log": memory.stores.wiki.git.recent(100),
     }
 
 

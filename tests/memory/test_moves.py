@@ -9,8 +9,9 @@ import pytest
 
 from ai_memory.errors import ConflictError, NotFoundError
 from ai_memory.memory.intake import Delivery
-from ai_memory.memory.moves import NameTakenError, PathsInBothError
-from ai_memory.memory.pages import Fields, Writer
+from ai_memory.memory.merge import PathsInBothError
+from ai_memory.memory.moves import NameTakenError
+from ai_memory.memory.pages import Fields, PageChangedError, Writer
 from ai_memory.model.scope import BadNameError, Routing
 from ai_memory.store import steps
 from ai_memory.store.steps import Step
@@ -102,6 +103,63 @@ def test_a_renamed_project_is_found_under_both_names_and_its_hooks_land_in_it(wo
     assert "rename-project default/shop -> default/store" in world.subjects()
 
 
+def test_a_page_that_moved_with_its_project_keeps_its_revision(world, ids):
+    ends(world, ids[0])
+    made = write(world, "notes/a.md").revision
+    world.memory.moves.move_project(project(world), "acme", confirm=True)
+    moved = project(world, "shop", "acme")
+    head = world.memory.stores.wiki.git.head()
+    pages = world.memory.pages
+    assert pages.read(moved, "notes/a.md").version.revision == made
+    assert pages.read(moved, "notes/a.md", revision=head).version.revision == made
+    assert [each.revision for each in pages.history(moved, "notes/a.md")] == [made]
+    seen = write(world, "notes/a.md", "Two.", workspace="acme", expected=head).revision
+    with pytest.raises(PageChangedError):
+        write(world, "notes/a.md", "Three.", workspace="acme", expected=made)
+    write(world, "notes/a.md", "Three.", workspace="acme", expected=seen[:12])
+
+
+def leads(world, path, name, workspace):
+    """Where the links of a page lead."""
+    links = world.memory.pages.read(project(world, name, workspace), path).links
+    return [(f"{each.workspace}/{each.project}", each.path, each.exists) for each in links]
+
+
+def test_links_lead_where_they_led_after_either_side_has_moved(world, ids):
+    ends(world, ids[0])
+    ends(world, ids[1], cwd="/srv/other")
+    write(world, "notes/a.md", "See [[other:notes/b.md]].")
+    write(world, "notes/b.md", "See [[shop:notes/a.md]].", name="other")
+    answer = world.memory.moves.move_project(project(world), "acme", confirm=False)
+    assert answer["links_changed"] == 0
+    world.memory.moves.move_project(project(world), "acme", confirm=True)
+    assert leads(world, "notes/a.md", "shop", "acme") == [("default/other", "notes/b.md", True)]
+    assert leads(world, "notes/b.md", "other", "default") == [("acme/shop", "notes/a.md", True)]
+    world.memory.moves.move_project(project(world, "other"), "third", confirm=True)
+    assert leads(world, "notes/a.md", "shop", "acme") == [("third/other", "notes/b.md", True)]
+    assert leads(world, "notes/b.md", "other", "third") == [("acme/shop", "notes/a.md", True)]
+    assert world.memory.pages.count_unresolved() == 0
+    assert_sound(world)
+
+
+def test_a_move_tells_first_of_links_that_will_mean_another_project(world, ids):
+    ends(world, ids[0])
+    ends(world, ids[1], cwd="/srv/other")
+    world.memory.projects.create("acme", "other")
+    write(world, "notes/a.md", "See [[other:notes/b.md]] and [[default/other:notes/b.md]].")
+    assert world.memory.moves.move_project(project(world), "acme", confirm=False)["links_changed"] == 1
+
+
+def test_a_rename_and_a_move_say_who_asked_for_them(world, ids):
+    ends(world, ids[0])
+    who, moves = Writer("codex", "ana"), world.memory.moves
+    moves.rename_project(project(world), "store", who)
+    moves.rename_workspace("default", "acme", who)
+    moves.move_project(project(world, "store", "acme"), "third", who, confirm=True)
+    moves.move_session(project(world, "store", "third"), uuid.UUID(ids[0]), "till", who, confirm=True, create=True)
+    assert {each.author for each in world.memory.pages.checkpoints(4)} == {who.author}
+
+
 def test_links_to_the_old_name_go_on_working(world, ids):
     ends(world, ids[0])
     ends(world, ids[1], cwd="/srv/other")
@@ -109,7 +167,7 @@ def test_links_to_the_old_name_go_on_working(world, ids):
     write(world, "notes/b.md", "See [[shop:notes/a.md]].", name="other")
     world.memory.moves.rename_project(project(world), "store")
     (link,) = world.memory.pages.read(project(world, "other"), "notes/b.md").links
-    assert (link.project.name, link.path, link.exists) == ("store", "notes/a.md", True)
+    assert (link.project, link.path, link.exists) == ("store", "notes/a.md", True)
 
 
 def test_a_name_that_another_project_has_is_refused_and_one_that_it_had_is_taken_from_it(world, ids):
@@ -508,3 +566,16 @@ def test_an_operation_that_was_killed_anywhere_is_finished_at_the_next_start(
     assert seen
     assert_rebuild_is_equal(world.data, lambda: (world.open(), world.close()))
     assert rows_of(world.data)
+
+
+def test_a_page_of_a_session_that_moved_says_where_its_former_versions_are(world, ids):
+    ends(world, ids[0])
+    path = f"sessions/{ids[0]}.md"
+    before = world.memory.pages.read(project(world), path).version.revision
+    world.memory.moves.move_session(project(world), uuid.UUID(ids[0]), "till", confirm=True, create=True)
+    till = project(world, "till")
+    with pytest.raises(NotFoundError, match="before it moved it was in default/shop"):
+        world.memory.pages.read(till, path, revision=before)
+    assert world.memory.pages.came_from(till, path) == project(world)
+    assert world.memory.pages.came_from(project(world), path) is None
+    assert world.memory.pages.read(project(world), path, revision=before).version.revision == before

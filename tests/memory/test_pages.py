@@ -1,6 +1,9 @@
 """Pages through the gate: what is written, refused, deleted, brought back; and the index that follows the files."""
 
+import re
+import subprocess
 import threading
+import time
 from datetime import timedelta
 
 import pytest
@@ -79,7 +82,54 @@ def test_a_written_page_is_found_read_and_in_git(wiki):
     (newest, *_) = wiki.memory.pages.checkpoints(1)
     assert newest.oid == written.revision
     assert newest.author == ("ana, Claude Code", "claude-code@local")
-    assert newest.subject == "write-page default/shop: decisions/rounding.md"
+    assert newest.subject == "write-page default/shop: decisions/rounding.md — Rounding"
+
+
+def test_the_commit_says_why_in_its_subject(wiki):
+    def said():
+        command = ["git", "log", "-1", "--format=%s%n%b"]
+        done = subprocess.run(command, cwd=wiki.memory.stores.wiki.root, capture_output=True, text=True, check=True)
+        subject, body = done.stdout.split("\n", 1)
+        return subject, body.strip()
+
+    about = "write-page default/shop: notes/a.md"
+    for reason in ("shop", "notes/a.md", "because of\nthe tests"):
+        wiki.write("notes/a.md", f"For {reason}.", reason=reason)
+        assert said() == (f"{about} — {' '.join(reason.split())}", "")
+    wiki.write("notes/a.md", "Once more.", reason=about)
+    assert said() == (about, "")
+    long = "the auditors asked for it " * 5
+    wiki.write("notes/a.md", "Again.", reason=long)
+    assert said() == (f"{about} — {long}"[:99].rstrip() + "…", long.strip())
+    wiki.write("notes/a.md", "And again.", Fields(title="No news"))
+    assert said() == (about, "")
+    deep = f"notes/{'x' * 80}.md"
+    wiki.write(deep, "One.", reason="deep")
+    assert said() == (f"write-page default/shop: {deep}", "deep")
+
+
+def test_a_reason_keeps_no_secret(wiki):
+    token = "ghp_" + "a1B2" * 9
+    wiki.write("notes/a.md", "One.", reason=f"token {token}")
+    (newest,) = wiki.memory.pages.checkpoints(1)
+    assert token not in newest.subject
+    assert newest.subject.startswith("write-page default/shop: notes/a.md — token ")
+
+
+@pytest.mark.parametrize(
+    ("there", "new", "why"),
+    [
+        ("notes/a.md", "notes/A.md", "differ only in letter case or Unicode form"),
+        ("x.md/a.md", "x.md", "a folder of that name holds x.md/a.md"),
+        ("x.md", "x.md/a.md", "x.md is a page, where its folder would be"),
+        ("decisions/a.md", "Decisions/b.md", "the folder is spelled decisions/ here"),
+        ("a/Deep/x.md", "a/deep/y.md", "the folder is spelled a/Deep/ here"),
+    ],
+)
+def test_names_that_cannot_be_kept_apart_are_refused_with_the_reason(wiki, there, new, why):
+    wiki.write(there, "One.")
+    with pytest.raises(PathCollisionError, match=re.escape(why)):
+        wiki.write(new, "Two.")
 
 
 def test_writing_the_same_again_makes_no_commit(wiki):
@@ -210,13 +260,54 @@ def test_every_page_can_be_read_as_it_was_on_any_day(wiki):
 def test_links_lead_back_and_resolve_when_their_target_comes(wiki):
     wiki.write("notes/a.md", "See [[decisions/b]] and [[default/other:notes/c.md|over there]].")
     assert [target.exists for target in wiki.read("notes/a.md").links] == [False, False]
+    assert wiki.memory.pages.count_unresolved() == 2
     wiki.write("decisions/b.md", "# Because\n")
     (backlink,) = wiki.read("decisions/b.md").backlinks
     assert (backlink.path, backlink.title) == ("notes/a.md", "a")
     other = wiki.memory.projects.ensure(Routing(cwd="/srv/other", repo_root="/srv/other")).project
     wiki.memory.pages.write(other, "notes/c.md", "C.", NOTHING, ANA)
     assert [target.exists for target in wiki.read("notes/a.md").links] == [True, True]
-    assert wiki.memory.pages.unresolved() == []
+    assert wiki.memory.pages.count_unresolved() == 0
+
+
+def test_of_many_pages_that_link_to_one_the_first_are_listed_and_all_are_counted(wiki):
+    for number in range(120):
+        wiki.edit(f"notes/{number:03}.md", f"# Page {number}\nSee [[hub]] and again [[default/shop:hub.md]].\n")
+    wiki.edit("hub.md", "About [[hub]] itself and [[notes/000]].\n")
+    hub = wiki.read("hub.md")
+    assert hub.backlink_count == 120
+    assert [(each.path, each.title) for each in hub.backlinks] == [
+        (f"notes/{number:03}.md", f"Page {number}") for number in range(100)
+    ]
+    assert wiki.memory.pages.traces(wiki.project, "hub.md") == (True, 0, 120)
+    other = wiki.memory.projects.ensure(Routing(cwd="/srv/other", repo_root="/srv/other")).project
+    wiki.memory.pages.write(other, "a.md", "[[hub]], [[shop:hub.md]] and [[shop:nowhere]].", NOTHING, ANA)
+    assert wiki.read("hub.md").backlink_count == 121
+    assert wiki.memory.pages.count_unresolved() == 2
+
+
+def test_two_large_texts_are_compared_by_git(wiki):
+    lines = [f"Line {number} of a long page." for number in range(30_000)]
+    first = wiki.write("notes/a.md", "\n".join(lines))
+    second = wiki.write("notes/a.md", "\n".join([*lines[::2], "no newline"]))
+    started = time.monotonic()
+    diff = wiki.memory.pages.diff(wiki.project, "notes/a.md", first.revision, second.revision)
+    assert time.monotonic() - started < 3
+    assert diff.startswith(f"--- notes/a.md@{first.revision[:12]}\n+++ notes/a.md@{second.revision[:12]}\n@@ -2,")
+    assert diff.count("\n-Line") == 15_000
+    assert wiki.memory.pages.diff(wiki.project, "notes/a.md", second.revision, "") == ""
+    wiki.edit("notes/a.md", (wiki.folder / "notes/a.md").read_text().replace("no newline", "one\n"))
+    assert wiki.memory.pages.diff(wiki.project, "notes/a.md", second.revision, "").splitlines()[1] == "+++ notes/a.md"
+
+
+def test_a_version_that_changes_nothing_is_none(wiki):
+    for text in ("One.", "Two.", "One."):
+        wiki.write("notes/a.md", text)
+    wiki.delete("notes/a.md")
+    history = wiki.memory.pages.history(wiki.project, "notes/a.md")
+    assert [bool(version.blob) for version in history] == [False, True, True, True]
+    assert wiki.memory.pages.history(wiki.project, "notes/a.md", 2) == history[:2]
+    assert wiki.memory.pages.traces(wiki.project, "notes/a.md") == (False, 3, 0)
 
 
 # Automatic writers

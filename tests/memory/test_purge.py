@@ -4,14 +4,17 @@ import json
 import subprocess
 import uuid
 from datetime import timedelta
+from urllib.parse import urlencode
 
 import apsw
 import pytest
 
 from ai_memory.client import spool
-from ai_memory.errors import ConflictError, NotFoundError
+from ai_memory.errors import BusyError, ConflictError, NotFoundError, StorageError
+from ai_memory.memory.intake import Delivery
 from ai_memory.memory.pages import Fields, PageDeletedError, Writer
 from ai_memory.store import steps
+from ai_memory.store.operations import UnfinishedOperationError
 from ai_memory.store.steps import Step
 from tests.memory.test_moves import (
     assert_sound,
@@ -21,6 +24,7 @@ from tests.memory.test_moves import (
     killed_at,
     labels,
     project,
+    read,
     reopen,
     send,
     state_of,
@@ -79,6 +83,7 @@ def test_a_purge_says_first_exactly_what_it_then_does(world, ids):
     assert counts == {
         "observations_deleted": 5,
         "pages_deleted": 1,
+        "versions_deleted": 0,
         "ledger_lines_deleted": 5,
         "handoffs_deleted": 1,
         "spooled_events_deleted": 0,
@@ -314,7 +319,7 @@ def scoped_tables(file):
     found = {}
     for name in names:
         columns = {str(row[1]) for row in connection.execute(f'PRAGMA table_info("{name}")')}
-        if scoped := columns & {"project", "workspace", "session", "from_session", "accepted_by_session"}:
+        if scoped := columns & {"project", "workspace", "session", "from_session", "accepted_by_session", "scope"}:
             found[name] = scoped
     connection.close()
     return found
@@ -323,7 +328,7 @@ def scoped_tables(file):
 #: Tables that the story below fills. A new one with a scope has to be filled there, and to be moved and purged.
 FILLED = {
     "index.db": {"sessions", "observations", "ingest_keys", "versions", "texts", "pages", "links"},
-    "state.db": {"handoffs", "page_reads"},
+    "state.db": {"handoffs", "page_reads", "purged"},
 }
 
 
@@ -336,6 +341,8 @@ def story(world, ids):
     for each in ("notes/a.md", page):
         world.memory.stores.state.reads.add([(project(world).id, each, world.now)])
     world.starts(ids[2])
+    write(world, "notes/secret.md")
+    world.memory.purge.page(project(world), "notes/secret.md", confirm=True)
     world.close()
     for name, filled in FILLED.items():
         scoped = scoped_tables(world.data / "db" / name)
@@ -345,6 +352,10 @@ def story(world, ids):
             assert connection.execute(f'SELECT count(*) FROM "{table}"').fetchall() != [(0,)], f"{table} has no row"
         connection.close()
     world.open()
+
+
+#: Where the state keeps what was purged.
+TOMBSTONE = {("purged", "key"), ("purged", "what")}
 
 
 def rows_with(world, text):
@@ -378,7 +389,7 @@ def test_a_purged_project_is_in_no_table_and_no_file_but_its_tombstone(world, id
     shop = project(world)
     world.memory.purge.project(shop, confirm=True, history=True)
     world.close()
-    assert rows_with(world, str(shop.id)) == set()
+    assert rows_with(world, str(shop.id)) == TOMBSTONE
     assert files_with(world, str(shop.id)) == [f"wiki/{shop.workspace_id}/_meta.md"]
 
 
@@ -389,7 +400,7 @@ def test_a_purged_session_is_in_no_table_and_no_file_but_its_tombstone(world, id
     world.close()
     # What a page of somebody else says of it is theirs.
     said = {("links", "to_path"), ("chunks", "body"), ("chunks_fts", "body")}
-    assert rows_with(world, ids[0]) == said
+    assert rows_with(world, ids[0]) == said | TOMBSTONE
     manifest, page = (f"wiki/{shop.workspace_id}/{shop.id}/{name}" for name in ("_meta.md", "notes/a.md"))
     assert files_with(world, ids[0]) == [manifest, page]
 
@@ -400,7 +411,8 @@ def test_a_moved_project_is_in_no_table_and_no_file_of_the_old_workspace(world, 
     shop = project(world)
     world.memory.moves.move_project(shop, "team", confirm=True)
     world.close()
-    assert rows_with(world, str(shop.workspace_id)) == set()
+    # The project that was purged there.
+    assert rows_with(world, str(shop.workspace_id)) == {("purged", "scope")}
     left = files_with(world, str(shop.workspace_id))
     assert left == [f"raw/{shop.workspace_id}", f"wiki/{shop.workspace_id}", f"wiki/{shop.workspace_id}/_meta.md"]
 
@@ -411,6 +423,8 @@ def test_a_merged_project_is_in_no_table_and_no_file_but_its_tombstone(world, id
     world.memory.moves.move_project(other, "team", confirm=True)
     world.memory.moves.rename_project(project(world, "other", "team"), "shop")
     world.memory.moves.move_project(shop, "team", confirm=True)
+    target = project(world, "shop", "team")
+    assert list(world.memory.stores.state.purged()[target.id]) == ["notes/secret.md"]
     world.close()
     assert rows_with(world, str(shop.id)) == set()
     assert files_with(world, str(shop.id)) == [f"wiki/{shop.workspace_id}/_meta.md"]
@@ -512,8 +526,59 @@ def test_a_history_that_git_does_not_rewrite_is_told_of_and_all_else_is_purged(w
     assert CANARY.encode() not in objects(world)
 
 
+def fails(*_):
+    raise StorageError("the disk is full")
+
+
+def test_a_purge_that_was_refused_is_not_carried_out_later(world, ids, monkeypatch):
+    told(world, ids[0])
+    with monkeypatch.context() as broken:
+        broken.setattr(world.memory.stores.wiki, "bury", fails)
+        with pytest.raises(StorageError, match="nothing was changed"):
+            world.memory.purge.project(project(world), confirm=True)
+    write(world, "notes/precious.md", "Written since.")
+    reopen(world)
+    assert read(world, "notes/precious.md") == "Written since."
+    assert content(world)["default/shop"]["sessions"] == [ids[0]]
+
+
+def test_while_a_purge_is_half_done_nothing_is_written_for_it_to_take_along(world, ids, monkeypatch):
+    told(world, ids[0])
+    ends(world, ids[1], cwd="/srv/other")
+    with monkeypatch.context() as broken:
+        broken.setattr(world.memory.stores.rawlog, "remove_project", fails)
+        with pytest.raises(UnfinishedOperationError, match="the disk is full"):
+            world.memory.purge.project(project(world), confirm=True)
+    with pytest.raises(UnfinishedOperationError, match="purge-project"):
+        write(world, "notes/precious.md")
+    late = {"event": "user-prompt", "agent": "codex", "cwd": "/srv/shop", "repo_root": "/srv/shop"}
+    item = {"url": f"/hook?{urlencode(late)}", "body": {"session_id": ids[2], "prompt": "Go on."}}
+    other = {"url": f"/hook?{urlencode(late | {'cwd': '/srv/other', 'repo_root': ''})}", "body": item["body"]}
+    (answer,) = world.memory.intake.record([Delivery(None, json.dumps([item, other]).encode())])
+    assert isinstance(answer, BusyError)
+    assert [each.project_id for each in world.memory.stores.index.sessions_of(uuid.UUID(ids[2]))] == [
+        project(world, "other").id
+    ]
+    assert "purge-project" in world.memory.status(bind="")["warnings"][0]
+    world.memory.finish_operation()
+    assert world.memory.stores.operations.pending() is None
+    assert labels(world) == ["default/other"]
+
+
+def test_a_purge_says_who_asked_for_it_and_what_still_leaves_the_history(world, ids):
+    told(world, ids[0])
+    who = Writer(user="ana")
+    world.memory.purge.session(project(world), uuid.UUID(ids[0]), who, confirm=True)
+    assert world.memory.pages.checkpoints(1)[0].author == ("ana", "ana@local")
+    answer = world.memory.purge.session(project(world), uuid.UUID(ids[0]), who, confirm=False, history=True)
+    assert (answer["pages_deleted"], answer["versions_deleted"]) == (0, 1)
+
+
 def test_data_that_a_restore_has_kept_is_named_among_what_remains(world, ids):
     told(world, ids[0])
     (world.data / "before-restore-20261120T100000Z").mkdir()
     answer = world.memory.purge.session(project(world), uuid.UUID(ids[0]), confirm=False, history=True)
     assert "before-restore-20261120T100000Z" in answer["remains"]
+    (world.data / "backups").mkdir()
+    answer = world.memory.purge.session(project(world), uuid.UUID(ids[0]), confirm=False)
+    assert "(in this directory: before-restore-20261120T100000Z, backups)" in answer["remains"]

@@ -121,7 +121,7 @@ def test_pages_that_the_program_wrote_are_sealed_and_those_of_people_are_left_al
     assert memory.status(bind="")["counts"] == {
         "projects": 2,
         "pages_latest": 5,
-        "pages_all": 7,
+        "pages_all": 9,
         "sessions": 5,
         "observations": 28,
         "handoffs": {"expired": 2, "open": 3},

@@ -106,7 +106,7 @@ def test_what_expired_is_deleted_in_one_commit_also_when_it_is_pinned(world, sho
     assert world.subjects() == before
     done = shop.memory.upkeep.sweep.run(shop.project)
     assert done.pages == plan.pages == ["notes/a.md", "notes/b.md"]
-    assert world.subjects() == ["forget-sweep default/shop: notes/a.md, notes/b.md", *before]
+    assert world.subjects() == ["forget-sweep default/shop: notes/a.md, notes/b.md — 2 expired", *before]
     assert shop.pages() == ["notes/c.md", page_of(ids[0])]
     assert shop.gone() == {"notes/a.md": "forget-sweep", "notes/b.md": "forget-sweep"}
     assert shop.memory.stores.wiki.git.dirty() == set()
@@ -217,8 +217,8 @@ def test_a_tombstone_stays_where_a_file_stands_and_where_something_was_purged(wo
     shop.session(ids[0])
     shop.write("notes/a.md")
     shop.write("notes/b.md")
-    shop.memory.pages.delete_many(shop.project, ["notes/a.md"], ANA, verb="delete-page")
-    shop.memory.pages.delete_many(shop.project, ["notes/b.md"], ANA, verb="purge-page")
+    shop.memory.pages.delete(shop.project, "notes/a.md", ANA)
+    shop.memory.purge.page(shop.project, "notes/b.md", confirm=True)
     (shop.folder / "notes" / "a.md").write_text("Put back.\n")
     world.passes(days=200)
     shop.tend()
@@ -230,7 +230,7 @@ def test_what_was_purged_cannot_be_found_in_former_versions(world, shop, ids):
     shop.session(ids[0])
     shop.write("notes/a.md", "The parrot.\n")
     seen = world.now
-    shop.memory.pages.delete_many(shop.project, ["notes/a.md"], ANA, verb="purge-page")
+    shop.memory.purge.page(shop.project, "notes/a.md", confirm=True)
     assert shop.found("parrot", at=seen) == []
     shop.rebuilds()
     assert shop.found("parrot", at=seen) == []
@@ -572,7 +572,7 @@ def test_after_a_delete_and_compact_no_database_holds_a_word_of_it(world, shop, 
     shop.write("notes/a.md", f"The {canary}, again and again.\n")
     shop.memory.handoffs.begin(shop.project, summary=f"About the {canary}.")
     (handoff,) = [each for each in shop.memory.handoffs.open(None) if each.from_session is None]
-    shop.memory.pages.delete_many(shop.project, ["notes/a.md"], ANA, verb="purge-page")
+    shop.memory.purge.page(shop.project, "notes/a.md", confirm=True)
     with shop.memory.stores.state._database.writing() as connection:
         connection.execute("DELETE FROM handoffs WHERE id = ?", (str(handoff.id),))
     # Some that stay, so that the tables are not empty.

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ai_memory.model.former import former_of, merged, moved_line, purged_line
 from ai_memory.model.scope import Project, Workspace
-from ai_memory.model.tombstone import Tombstone, body_with, tombstones_in
+from ai_memory.model.tombstone import Tombstone, tombstones_in, with_tombstones
 
 WORKSPACE = Workspace(UUID(int=1), "default")
 AT = datetime(2026, 11, 21, 10, 0, 0, 500, tzinfo=UTC)
@@ -20,12 +20,12 @@ roots = st.lists(names.map(lambda name: f"/srv/{name}"), unique=True)
 def test_a_tombstone_in_a_manifest_tells_where_the_project_was(name, aliases, places, identity):
     project = Project(UUID(int=2), WORKSPACE.id, "default", name, identity, tuple(places), tuple(aliases))
     purged, moved = purged_line(project, AT), moved_line(project, UUID(int=3), AT)
-    read = tombstones_in(body_with([purged]))
+    read = tombstones_in(with_tombstones("", [purged]))
     assert read == {str(project.id): purged}
     found = former_of(WORKSPACE, read[str(project.id)])
     assert (found.was, found.project, found.purged) == (project.id, project, True)
     assert found.at == datetime(2026, 11, 21, 10, 0, 1, tzinfo=UTC)
-    found = former_of(WORKSPACE, tombstones_in(body_with([moved]))[str(project.id)])
+    found = former_of(WORKSPACE, tombstones_in(with_tombstones("", [moved]))[str(project.id)])
     assert (found.was, found.project.id, found.project.roots, found.purged) == (
         project.id,
         UUID(int=3),

@@ -4,7 +4,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ai_memory.model.page import BadPagePathError, collision_key, page_path, writable_page_path
+from ai_memory.model.page import (
+    BadPagePathError,
+    collision_key,
+    is_ledger,
+    is_page,
+    page_path,
+    writable_page_path,
+)
 
 
 @pytest.mark.parametrize(
@@ -49,6 +56,9 @@ def test_a_decomposed_path_is_composed():
         ("notes/_META.md", "itself"),
         ("Index.md", "itself"),
         ("log-2026-11.md", "itself"),
+        ("LOG-2026-01.md", "itself"),
+        ("notes/.x.md", "hidden"),
+        (".notes/x.md", "hidden"),
         ("_pending/x.md", "itself"),
         ("_PENDING/auto/x.md", "itself"),
         (".ai-memory-tmp.x.md", "itself"),
@@ -65,7 +75,18 @@ def test_the_programs_own_files_pass_the_general_gate():
     assert [page_path(path) for path in ("_meta.md", "log-2026-11.md")] == ["_meta.md", "log-2026-11.md"]
 
 
-@given(st.text())
+def test_only_a_month_at_the_root_makes_a_ledger():
+    ledgers = ["log-2026-01.md", "log-2026-12.md"]
+    pages = ["log-weekend.md", "log-decisions.md", "log-2026-13.md", "log-2026-00.md", "notes/log-2026-11.md", "log.md"]
+    others = ["_meta.md", "index.md", "_pending/x.md", ".x.md", "a/.b/c.md", "a.txt", "a\udcff.md"]
+    assert {path: (is_ledger(path), is_page(path)) for path in [*ledgers, *pages, *others]} == {
+        **dict.fromkeys(ledgers, (True, False)),
+        **dict.fromkeys(pages, (False, True)),
+        **dict.fromkeys(others, (False, False)),
+    }
+
+
+@given(st.one_of(st.text(), st.from_regex(r"(log-|_pending/|_meta|index|\.|[A-Za-z/])[-0-9a-zA-Z./]{0,10}")))
 def test_any_path_is_either_writable_as_it_is_or_refused(path):
     try:
         written = writable_page_path(path + ".md")
@@ -73,6 +94,8 @@ def test_any_path_is_either_writable_as_it_is_or_refused(path):
         return
     assert written == unicodedata.normalize("NFC", path + ".md")
     assert writable_page_path(written) == written
+    # What a caller may write is never invisible.
+    assert is_page(written)
     assert len(written.encode()) <= 240
     assert not {".", "..", ""} & set(written.split("/"))
 

@@ -390,11 +390,10 @@ def test_any_text_can_be_sealed(text):
 
 def test_a_new_page_has_what_was_given_and_a_type():
     assert composed(None, "Text\n", path="notes/x.md") == "---\ntype: Note\n---\nText\n"
-    given = {"title": "T: x", "kind": "gotcha", "tier": "semantic", "tags": ["a"], "pinned": False, "summary": "s"}
+    given = {"title": "T: x", "kind": "gotcha", "tier": "semantic", "tags": ["a"], "pinned": False}
     assert (
-        composed(None, "Text\n", path="notes/x.md", **given, expires_at="2026-12-31")
-        == "---\ntitle: 'T: x'\ntype: Gotcha\nkind: gotcha\ntier: semantic\ntags:\n- a\npinned: false\nsummary: s\n"
-        "expires_at: '2026-12-31'\n---\nText\n"
+        composed(None, "Text\n", path="notes/x.md", **given)
+        == "---\ntitle: 'T: x'\ntype: Gotcha\nkind: gotcha\ntier: semantic\ntags:\n- a\npinned: false\n---\nText\n"
     )
 
 

@@ -79,7 +79,9 @@ def test_a_very_long_question_has_64_terms():
 
 
 @given(
-    st.lists(st.from_regex(r"[a-zA-Zà-ÿ0-9]{2,12}([-_./:'+][a-zA-Z0-9]{2,8})?", fullmatch=True), min_size=1, max_size=8)
+    st.lists(
+        st.from_regex(r"[a-zA-Zà-öø-ÿ0-9]{2,12}([-_./:'+][a-zA-Z0-9]{2,8})?", fullmatch=True), min_size=1, max_size=8
+    )
 )
 def test_a_page_that_holds_the_words_of_a_question_is_found(words):
     text = " ".join(words)

@@ -83,6 +83,10 @@ async def test_a_session_is_found_where_it_is_and_moved_from_there(server, shop,
     await other.works()
     status, dry = await post(server, "move-session", session_id=shop.id, project="other")
     assert (status, dry["dry_run"], dry["from"]["project"], dry["summary"]["observations"]) == (200, True, "shop", 5)
+    asked = {"session_id": shop.id, "project": "other"}
+    assert await post(server, "move-session", **asked, dry_run=True) == (200, dry)
+    assert await post(server, "move-session", **asked, confirm=False) == (200, dry)
+    assert (await post(server, "move-session", **asked, confirm=True, dry_run=True))[0] == 400
     status, answer = await post(server, "move-session", session_id=shop.id, project="other", confirm=True)
     assert (status, answer["session_moved"], answer["page"]) == (200, True, "moved")
     status, _ = await post(server, "move-session", session_id=shop.id, project="other", confirm=True)

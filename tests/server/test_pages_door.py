@@ -85,7 +85,7 @@ async def test_a_write_says_what_became_of_it(door):
         "oid": made["revision"],
         "short_oid": made["revision"][:12],
         "time": int(datetime(2026, 11, 20, 10, 1, tzinfo=UTC).timestamp()),
-        "summary": "write-page default/shop: notes/vat.md",
+        "summary": "write-page default/shop: notes/vat.md — asked for",
         "author": "ana, Codex",
         "pages": ["default/shop/notes/vat.md"],
         "page_count": 1,
@@ -121,6 +121,7 @@ async def test_a_page_is_read_with_everything_that_is_known_of_it(door):
         "problem": "",
         "links": [{**SHOP, "path": "a.md", "title": "a", "exists": True}],
         "backlinks": [{**SHOP, "path": "a.md", "title": "a", "exists": True}],
+        "backlink_count": 1,
     }
     links = (await door.get("read-page", **SHOP, path="a.md"))["links"]
     assert [(link["path"], link["exists"]) for link in links] == [("notes/b.md", True), ("nowhere.md", False)]
@@ -327,7 +328,7 @@ async def test_status_names_the_pages_that_somebody_should_look_at(door):
     assert "conflict markers" in pages["problems"][0]["problem"]
     assert pages["deleted_but_there"] == {"count": 1, "first": ["default/shop/a.md"]}
     assert pages["missing"] == {"count": 0, "first": []}
-    assert (report["counts"]["pages_latest"], report["counts"]["pages_all"]) == (7, 1)
+    assert (report["counts"]["pages_latest"], report["counts"]["pages_all"]) == (7, 8)
     assert report["derived"]["unresolved_links_from_latest_pages"] == 0
     assert (report["stages"]["pages"]["written"], report["stages"]["pages"]["deleted"]) == (1, 1)
 
@@ -394,6 +395,45 @@ async def test_git_log_alone_reads_like_the_story(door, tmp_path):
     log = (await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True)).stdout.splitlines()
     assert [line.rpartition(" from ")[0] or line for line in log] == [
         "ana, Claude Code <claude-code@local>: write-page default/shop: a.md",
-        "bob <bob@local>: delete-page default/shop: a.md",
+        "bob <bob@local>: delete-page default/shop: a.md — it was wrong",
         "ana <ana@local>: restore-page default/shop: a.md",
     ]
+
+
+@pytest.mark.parametrize(
+    ("status", "more"),
+    [
+        (400, {"expected_revision": "soon"}),
+        (409, {"expected_revision": "4be1c0ffee12"}),
+        (413, {"body": "x " * 524300}),
+        (422, {"tier": "high"}),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:Sending a large body")
+async def test_a_refused_write_makes_no_project(door, status, more):
+    await door.post("write-page", status, **{**SHOP, "path": "a.md", "body": "one", **more})
+    assert door.memory.projects.all() == []
+
+
+async def test_a_link_to_a_project_that_is_not_there_keeps_its_names(door):
+    await door.writes("b.md", "two")
+    await door.writes("a.md", "[[far/away:c]] [[away:c]] [[b]] [b](b.md) [[default/shop:b]]")
+    page = await door.get("read-page", **SHOP, path="a.md")
+    assert [(each["workspace"], each["project"], each["path"], each["exists"]) for each in page["links"]] == [
+        ("far", "away", "c.md", False),
+        (None, "away", "c.md", False),
+        ("default", "shop", "b.md", True),
+    ]
+
+
+async def test_pages_that_went_missing_leave_the_list_when_that_is_accepted(door):
+    for number in range(8):
+        await door.writes(f"{number}.md", "one")
+    for file in door.folder().glob("?.md"):
+        file.unlink()
+    await asyncio.to_thread(door.memory.outside.reconcile)
+    assert (await door.get("status"))["pages"]["missing"]["count"] == 8
+    await door.post("restore-page", **SHOP, path="0.md", rev="HEAD")
+    assert (await door.get("status"))["pages"]["missing"]["count"] == 7
+    await door.post("commit")
+    assert (await door.get("status"))["pages"]["missing"]["count"] == 0

@@ -230,3 +230,16 @@ def test_status_without_a_server_says_so_and_exits_with_4(tmp_path, free_port):
     )
     assert code == 4
     assert f"no server answers at http://127.0.0.1:{free_port}" in said
+
+
+@pytest.mark.parametrize("command", [["serve", "--bind", "127.0.0.1:0"], ["reindex"]])
+@pytest.mark.parametrize("place", ["raw", "db", "db/state.db"])
+def test_a_data_directory_with_something_odd_in_it_is_one_line_and_exit_code_3(tmp_path, place, command):
+    (tmp_path / "wiki").mkdir()
+    (tmp_path / place).parent.mkdir(exist_ok=True)
+    (tmp_path / place).mkdir() if place.endswith(".db") else (tmp_path / place).touch()
+    done = subprocess.run(
+        [*PROGRAM, "--data-dir", str(tmp_path), *command], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    (line,) = done.stderr.splitlines()
+    assert (done.returncode, line.partition(":")[0], place in line) == (3, "error", True), line

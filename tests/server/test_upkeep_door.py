@@ -7,9 +7,10 @@ import pytest
 
 from ai_memory.config import load_settings
 from ai_memory.errors import ConfigError, StorageError
+from ai_memory.memory.outside import Outside
 from ai_memory.memory.upkeep import Upkeep
 from ai_memory.server.app import create_app
-from ai_memory.server.worker import Worker
+from ai_memory.server.worker import Watcher, Worker
 
 SHOP = {"workspace": "default", "project": "shop"}
 
@@ -44,6 +45,8 @@ async def test_a_sweep_says_what_it_would_delete_and_then_deletes_exactly_that(s
         return {**report, "dry_run": not deleted, "expired": [{**report["expired"][0], "deleted": deleted}]}
 
     assert await post(server, "forget-sweep", **SHOP, dry_run=True) == said(False)
+    assert await post(server, "forget-sweep", **SHOP, confirm=False) == said(False)
+    assert "either confirm" in (await post(server, "forget-sweep", 400, **SHOP, confirm=True, dry_run=True))["error"]
     assert await post(server, "forget-sweep", **SHOP) == said(True)
     assert await post(server, "forget-sweep", **SHOP) == {**report, "dry_run": False, "expired": []}
     assert (await server.get("/admin/read-page", params={**SHOP, "path": "notes/a.md"})).status == 404
@@ -98,6 +101,24 @@ def test_an_upkeep_that_fails_again_and_again_is_logged_once(memory_with, monkey
     assert len(caplog.records) == 1
     report = memory.status(bind="")["stages"]["upkeep"]
     assert (report["failed"], report["last_error"]) == (20, "StorageError: no space")
+
+
+def test_a_wiki_that_cannot_be_read_is_logged_once_until_it_can(memory_with, monkeypatch, caplog):
+    memory = memory_with()
+    watcher = Watcher(memory)
+
+    def gone(self):
+        raise OSError("no medium")
+
+    with caplog.at_level(logging.WARNING):
+        for _ in range(2):
+            with monkeypatch.context() as patched:
+                patched.setattr(Outside, "reconcile", gone)
+                for _ in range(20):
+                    watcher._step(frozenset())
+            watcher._step(frozenset())
+    assert [record.message for record in caplog.records] == ["the wiki could not be read"] * 2
+    assert memory.status(bind="")["stages"]["indexing"]["failed"] == 40
 
 
 @pytest.mark.parametrize(("key", "value"), [("decay.lambda", "nan"), ("maintenance.raw_keep_days", "-1")])

@@ -82,13 +82,14 @@ def test_a_commit_carries_its_date_author_and_changes(repo):
 def test_commits_come_parents_first_and_only_those_that_are_new(repo):
     first, second, third = (commit(repo, {"a.md": f"{n}\n"}, f"c{n}") for n in range(3))
     assert [c.oid for c in repo.commits()] == [first, second, third]
-    assert [c.oid for c in repo.commits(first)] == [second, third]
-    assert list(repo.commits(third)) == []
+    assert [c.oid for c in repo.chain()] == [first, second, third]
+    assert [c.oid for c in repo.chain(first)] == [second, third]
+    assert list(repo.chain(third)) == []
     assert [c.oid for c in repo.recent(2)] == [third, second]
 
 
 def test_an_empty_repository_has_no_past(repo):
-    assert (list(repo.commits()), repo.recent(5), repo.head(), repo.at(NOON)) == ([], [], "", "")
+    assert (list(repo.commits()), list(repo.chain()), repo.recent(5), repo.head()) == ([], [], [], "")
     with pytest.raises(NotFoundError):
         repo.resolve("HEAD")
 
@@ -96,7 +97,7 @@ def test_an_empty_repository_has_no_past(repo):
 def test_commits_since_one_that_is_not_there_is_an_error(repo):
     commit(repo, {"a.md": "1\n"})
     with pytest.raises(NotFoundError, match="no revision"):
-        list(repo.commits("0" * 39 + "1"))
+        list(repo.chain("0" * 39 + "1"))
 
 
 def test_a_merge_is_shown_against_its_first_parent(repo):
@@ -106,6 +107,27 @@ def test_a_merge_is_shown_against_its_first_parent(repo):
     assert {*past} == {base, theirs, ours, merge}
     assert past[merge].changes == (Change("b.md", blob_of(b"1\n")),)
     assert past[merge].author == ("Ann", "ann@x.org")
+
+
+def test_the_chain_of_first_parents_passes_merged_commits_by(repo):
+    base, theirs, ours, merge = merged(repo)
+    assert list(repo.chain()) == [c for c in repo.commits() if c.oid != theirs]
+    assert [c.oid for c in repo.chain(ours)] == [merge]
+    assert [c.oid for c in repo.chain(theirs)] == [ours, merge]
+    run(repo, "checkout", "-q", "-B", "main", theirs)
+    run(repo, "merge", "-q", "--no-ff", "-m", "the other way round", ours)
+    assert [c.oid for c in repo.chain(ours)] == [theirs, repo.head()]
+    assert [c.oid for c in repo.chain()] == [base, theirs, repo.head()]
+
+
+def test_the_commit_that_made_a_file_what_it_is_at_a_revision_is_found(repo):
+    base, theirs, ours, merge = merged(repo)
+    gone = commit(repo, {"[b].md": "1\n", "b.md": None}, "gone")
+    found = {
+        (path, at): (made := repo.changed(path, at)) and made.oid
+        for path, at in [("a.md", gone), ("a.md", theirs), ("b.md", merge), ("b.md", gone), ("b.md", ours), ("x", gone)]
+    }
+    assert list(found.values()) == [ours, base, theirs, gone, None, None]
 
 
 def test_deletes_and_empty_commits_are_seen(repo):
@@ -242,34 +264,10 @@ def test_a_folder_moves_in_the_index_alone_and_again_is_nothing(repo):
         assert staged == ["new/place/a b.md", "new/place/x/ü\n.md", "older/c.md"]
     (repo.root / "new").mkdir()
     (repo.root / "old").rename(repo.root / "new" / "place")
-    repo.commit_all(["old", "new/place"], "move", at=NOON)
+    repo.commit(["new/place/a b.md", "new/place/x/ü\n.md"], "move", at=NOON)
     after = repo.tree("HEAD", "new/place")
     assert after == {path.replace("old/", "new/place/", 1): blob for path, blob in before.items()}
     assert (repo.tree("HEAD", "old"), repo.dirty()) == ({}, set())
-
-
-def test_a_commit_of_folders_takes_what_is_on_disk_there_and_nothing_else(repo):
-    commit(repo, {"one/a.md": "1\n", "one/gone.md": "1\n", "two/a.md": "1\n"})
-    parent = repo.head()
-    (repo.root / "one" / "gone.md").unlink()
-    write(repo, {"one/a.md": "2\n", "one/[new].md": "1\n", "two/a.md": "2\n", "onetwo.md": "1\n"})
-    oid = repo.commit_all(["one", "never"], "folder", at=NOON)
-    assert repo.recent(1) == [
-        Commit(
-            oid,
-            NOON,
-            ("ai-memory", "ai-memory@local"),
-            "folder",
-            (
-                Change("one/[new].md", blob_of(b"1\n")),
-                Change("one/a.md", blob_of(b"2\n")),
-                Change("one/gone.md", ""),
-            ),
-            (parent,),
-        )
-    ]
-    assert repo.dirty() == {"two/a.md", "onetwo.md"}
-    assert repo.commit_all(["one", "never"], "again") == ""
 
 
 def test_unstaging_takes_names_literally_and_many(repo):
@@ -321,27 +319,6 @@ def test_any_text_is_a_revision_or_is_not_found(tmp_path_factory, revision):
     repo = Git(tmp_path_factory.getbasetemp() / "any-text")
     with pytest.raises(NotFoundError):
         repo.resolve(revision)
-
-
-def test_a_moment_means_the_newest_commit_not_after_it(repo):
-    first, second = commit(repo, {"a.md": "1\n"}), commit(repo, {"a.md": "2\n"}, at=NOON + timedelta(hours=1))
-    moments = [timedelta(seconds=-1), timedelta(0), timedelta(seconds=3599.5), timedelta(hours=1), timedelta(days=9)]
-    assert [repo.at(NOON + moment) for moment in moments] == ["", first, first, second, second]
-    assert repo.at(datetime(1960, 1, 1, tzinfo=UTC)) == ""
-
-
-def test_ancestry_knows_its_way(repo):
-    base, theirs, ours, merge = merged(repo)
-    pairs = [
-        (base, merge),
-        (theirs, merge),
-        (ours, ours),
-        (theirs, ours),
-        (merge, base),
-        ("0" * 40, merge),
-        (base, "no"),
-    ]
-    assert [repo.is_ancestor(*pair) for pair in pairs] == [True, True, True, False, False, False, False]
 
 
 def test_a_tree_is_listed_below_a_folder(repo):

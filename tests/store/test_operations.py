@@ -3,14 +3,16 @@ import json
 import pytest
 
 from ai_memory.errors import StorageError
-from ai_memory.store.operations import Operations
+from ai_memory.store.operations import Operations, UnfinishedOperationError
 
 
-def operations(tmp_path, done, fails=()):
+def operations(tmp_path, done, fails=(), *, changes=True):
     found = Operations(tmp_path / "operation.json")
     failures = list(fails)
 
     def way(order):
+        if changes:
+            found.changed()
         if failures and failures.pop(0):
             raise StorageError("the disk is full")
         done.append(order["n"])
@@ -57,3 +59,21 @@ def test_a_damaged_note_is_told_of(tmp_path):
     (tmp_path / "operation.json").write_text("{")
     with pytest.raises(StorageError, match="cannot be read"):
         operations(tmp_path, []).finish()
+
+
+def test_an_operation_whose_first_step_failed_is_not_done_later(tmp_path):
+    done = []
+    found = operations(tmp_path, done, [True], changes=False)
+    with pytest.raises(StorageError, match="count was not begun, and nothing was changed: the disk is full"):
+        found.run("count", {"n": 1, "project": "shop"})
+    assert (found.pending(), found.problem, found.refusal("shop")) == (None, "", "")
+    assert (found.finish(), done) == ("", [])
+
+
+def test_a_project_is_left_alone_until_the_operation_that_concerns_it_is_finished(tmp_path):
+    found = operations(tmp_path, [], [True])
+    with pytest.raises(UnfinishedOperationError):
+        found.run("count", {"n": 1, "source": "shop"})
+    assert "the disk is full" in found.refusal("shop")
+    assert found.refusal("other") == ""
+    assert (found.settle(), found.refusal("shop")) == (True, "")

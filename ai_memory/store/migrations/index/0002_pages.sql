@@ -42,7 +42,8 @@ CREATE TABLE observations (
 -- How far each source was read: 'wiki' is the last commit.
 CREATE TABLE marks (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
 
--- The wiki's history: commits in the order in which they were read (parents first), and what each did to a page.
+-- The wiki's history: HEAD, its first parent, the first parent of that, and so on, the oldest first; and what each of
+-- these commits did to a page. A merge is one of them, with all that it brought.
 CREATE TABLE commits (
     n INTEGER PRIMARY KEY,
     oid TEXT NOT NULL UNIQUE,
@@ -68,6 +69,7 @@ CREATE TABLE texts (
     path TEXT NOT NULL,
     blob TEXT NOT NULL,
     title TEXT NOT NULL,
+    expires_at INTEGER,                    -- from then on no search finds it
     UNIQUE (project, path, blob)
 ) STRICT;
 CREATE TABLE chunks (
@@ -109,6 +111,7 @@ CREATE TABLE pages (
     summary TEXT NOT NULL,
     expires_at INTEGER,
     problem TEXT NOT NULL,
+    conflicted INTEGER NOT NULL,           -- a merge left its markers in it
     PRIMARY KEY (project, path)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX pages_by_key ON pages (project, key);
@@ -125,4 +128,5 @@ CREATE TABLE links (
     to_path TEXT NOT NULL,
     PRIMARY KEY (project, path, n)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX links_by_target ON links (to_path);
+CREATE INDEX links_by_target ON links (to_path, to_workspace, to_project);
+CREATE INDEX links_to_others ON links (project, to_workspace, to_project, to_path) WHERE to_project <> '';
