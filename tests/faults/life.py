@@ -458,7 +458,7 @@ def picture_of(memory, project):
             path: [each.blob for each in stores.pages.history(project.id, path, 100)] for path in sorted(ever)
         },
         "links": {path: sorted((t.path, t.exists) for t in view.links) for path, view in views.items()},
-        "backlinks": {path: sorted((t.project.name, t.path) for t in view.backlinks) for path, view in views.items()},
+        "backlinks": {path: sorted((t.project, t.path) for t in view.backlinks) for path, view in views.items()},
         "files": sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()),
         "ledgers": {file.name: file.read_text() for file in folder.glob("log-*.md")},
         "gone": {key: tombstone.verb for key, tombstone in stores.wiki.gone.get(project.id, {}).items()},
