@@ -172,7 +172,7 @@ def assert_recovered(killed, rehearsal):
     life.close()
     if killed.noted or seen not in (pictures[done], rehearsal.halves.get(done + 1)):
         done += 1
-        assert differences(seen, pictures[done]) == {}
+        assert seen == pictures[done], (differences(seen, pictures[done - 1]), differences(seen, pictures[done]))
     assert [stage for stage, report in status["stages"].items() if report.get("last_error")] == []
     assert_sound(data)
 
