@@ -68,14 +68,15 @@ class Deaths:
         return "work", step, times.index(number) + 1
 
     def others(self):
-        """Choose more places, from all of them but the first ones."""
+        """Choose more places, from all of them but those that another test lives on from."""
         rest = [
             (name, step, nth)
             for name, each in self.rehearsals.items()
             for step, times in sorted(each.counts().items())
             for nth in range(1, times + 1)
         ]
-        rest = [place for place in rest if place != self.first(place[1])]
+        found = [self.during(*each) for each in FOUND]
+        rest = [place for place in rest if place != self.first(place[1]) and place not in found]
         return random.Random(SEED).sample(rest, MORE_KILLS)
 
     def ahead(self, places):
