@@ -1,5 +1,6 @@
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,11 @@ def test_every_agent_has_the_same_short_stub(name):
 
 
 def test_the_stubs_pass_shellcheck_as_plain_sh():
-    done = subprocess.run(["shellcheck", "-s", "sh", HOOKS / "codex" / "hook.sh"], capture_output=True, text=True)
+    done = subprocess.run(
+        [Path(sys.executable).parent / "shellcheck", "-s", "sh", HOOKS / "codex" / "hook.sh"],
+        capture_output=True,
+        text=True,
+    )
     assert (done.returncode, done.stdout) == (0, "")
 
 
