@@ -241,6 +241,13 @@ def test_the_old_program_opens_the_backup(old, tmp_path):
     if fetched.returncode:
         pytest.skip(f"this clone does not reach back to {OLD_PROGRAM}")
     subprocess.run(["tar", "x"], cwd=program, input=fetched.stdout, check=True)
+    # The one library that it had and this one has not; it asked for nothing but `parse`.
+    (program / "frontmatter.py").write_text(
+        "import re, yaml\n"
+        "def parse(text):\n"
+        "    found = re.match(r'---\\n(.*?\\n)---\\n(.*)', text, re.DOTALL)\n"
+        "    return (yaml.safe_load(found[1]), found[2]) if found else ({}, text)\n"
+    )
     started_and_closed(old)
     saved = laid_out(old / "backups" / "before-format-2.tar.gz", tmp_path / "saved")
     script = (
