@@ -142,7 +142,7 @@ def commit(ctx: click.Context, message: str) -> None:
 @click.pass_context
 def restore_page(ctx: click.Context, place: Place, path: str, when: str, as_json: bool) -> None:
     """Write a page as it was, as a new version; this also brings back a page that was deleted."""
-    remote = remote_of(ctx)
+    remote, path = remote_of(ctx), page_named(path)
     scope = place.scope(remote)
     asked = {**scope.query, "path": path, "rev": _revision(remote, scope, path, when), **writer()}
     answer = remote.post("/admin/restore-page", asked)

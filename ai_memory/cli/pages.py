@@ -189,6 +189,7 @@ def delete_page(
 
     Because it can be undone it needs no --confirm; with --history it does.
     """
+    path = page_named(path)
     if history:
         purge(ctx, place, "purge-page", {"path": path}, confirm=confirm, as_json=as_json)
         return

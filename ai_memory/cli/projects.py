@@ -16,6 +16,7 @@ from ai_memory.cli.shown import local, say
 
 _force = click.option("--force", is_flag=True, help="Also while a session is at work in it.")
 _history = click.option("--history", is_flag=True, help="Take it out of the wiki's git history, too.")
+_compact = click.option("--compact", is_flag=True, help="Take it out of the free space of the databases, too.")
 
 
 @click.command()
@@ -100,11 +101,14 @@ def move_project(
     how = f"merged into {to}" if answer["merged_into_existing"] else f"moved to {to}"
     lines = [f"{scope.workspace}/{scope.project} {'is' if confirm else 'would be'} {how}: {_counts(answer, '_moved')}"]
     for conflict in answer["conflicts"]:
-        kept = f", kept as {conflict['moved_to']}" if conflict["moved_to"] else ""
-        lines += [f"  {conflict['path']} is in both{kept}"]
+        path, moved_to = conflict["path"], conflict["moved_to"]
+        kept = "the moved one takes its place" if moved_to == path else f"the moved one is kept as {moved_to}"
+        lines += [f"  {path} is in both{f': {kept}' if moved_to else ''}"]
     if changed := answer["links_changed"]:
         lines += [f"  {changed} links of its pages name a project that the new workspace has, too: they lead there"]
-    _tell(answer, as_json, "\n".join(lines), confirm=confirm)
+    if answer.get("blocked"):
+        lines += ["it cannot be as it is: say --on-conflict overwrite or --on-conflict duplicate"]
+    _tell(answer, as_json, "\n".join(lines), confirm=confirm or "blocked" in answer)
 
 
 @click.command()
@@ -157,29 +161,41 @@ def move_session(
 @click.command()
 @click.option("--session-id", required=True, help="The session (its whole UUID).")
 @_history
+@_compact
 @_force
 @confirmed
 @placed
 @json_option
 @click.pass_context
 def purge_session(
-    ctx: click.Context, place: Place, session_id: str, history: bool, force: bool, confirm: bool, as_json: bool
+    ctx: click.Context,
+    place: Place,
+    session_id: str,
+    history: bool,
+    compact: bool,
+    force: bool,
+    confirm: bool,
+    as_json: bool,
 ) -> None:
     """Delete what a session left in a project, for good: nothing that comes late brings it back."""
-    asked = {"session_id": session_id, "history": history, "force": force}
+    asked = {"session_id": session_id, "history": history, "compact": compact, "force": force}
     purge(ctx, place, "purge-session", asked, confirm=confirm, as_json=as_json)
 
 
 @click.command()
 @_history
+@_compact
 @_force
 @confirmed
 @placed
 @json_option
 @click.pass_context
-def purge_project(ctx: click.Context, place: Place, history: bool, force: bool, confirm: bool, as_json: bool) -> None:
+def purge_project(
+    ctx: click.Context, place: Place, history: bool, compact: bool, force: bool, confirm: bool, as_json: bool
+) -> None:
     """Delete a project with all that it holds, for good. Work that goes on in its directory begins a new one."""
-    purge(ctx, place, "purge-project", {"history": history, "force": force}, confirm=confirm, as_json=as_json)
+    asked = {"history": history, "compact": compact, "force": force}
+    purge(ctx, place, "purge-project", asked, confirm=confirm, as_json=as_json)
 
 
 def purge(
@@ -191,7 +207,10 @@ def purge(
     answer = remote.post(f"/admin/{verb}", {**scope.query, **asked, **mode(confirm), **writer()}, patient=True)
     what = asked.get("session_id") or asked.get("path") or f"{scope.workspace}/{scope.project}"
     done = "is purged" if confirm else "would be purged"
-    lines = [f"{what} {done}: {_counts(answer, '_deleted')}", f"what remains: {answer['remains']}"]
+    remains = f"what remains: {answer['remains']}"
+    if not asked.get("compact"):
+        remains += "; `ai-memory compact` takes it out of the free space of the databases"
+    lines = [f"{what} {done}: {_counts(answer, '_deleted')}", remains]
     if answer.get("at_work") and not confirm:
         lines.append(f"at work right now: {', '.join(answer['at_work'])} (it would need --force)")
     _tell(answer, as_json, "\n".join(lines), confirm=confirm)

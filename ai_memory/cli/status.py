@@ -82,6 +82,9 @@ def _print_server(report: dict[str, Any]) -> None:
     if uncompiled or uncommitted:
         _row("", f"pages of {uncompiled} to write, of {uncommitted} to commit")
     _row("pages", f"{counts['pages_latest']} (all versions: {counts['pages_all']})")
+    if derived["pages_fts_rows"] != derived["pages_rows"]:
+        _warn("fts", f"pages {derived['pages_fts_rows']}/{derived['pages_rows']}: searches miss the rest")
+        _warn("", "stop the server and run `ai-memory reindex`: it makes the index anew")
     unresolved = derived["unresolved_links_from_latest_pages"]
     _row("links", f"{derived['links_from_latest_pages']} (unresolved: {unresolved})")
     _print_pages(report["pages"])

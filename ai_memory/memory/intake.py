@@ -39,6 +39,10 @@ _HEXADECIMAL = frozenset("0123456789abcdef")
 _KEY_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 SELF_TEST = "_ai_memory_self_test"
 PUT_OFF = "put_off"
+#: Outcomes of events that were taken as they are, and of those that a policy keeps out.
+_QUEUED = ("stored", "replayed", "ignored_end")
+_BY_POLICY = ("dropped_policy", "dropped_subagent")
+_ALWAYS_TOLD = (*_QUEUED, "dropped_invalid", "shed_saturated", "failed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,7 @@ class Intake:
         self._on_change = on_change
         self.meter = Meter()
         self.self_tests: dict[str, datetime] = {}
+        self._persisted_ms: int | None = None
         # What the index would answer for sessions that speak now: this thread alone changes it.
         self._sessions: dict[tuple[UUID, UUID], Session] = {}
         self._homes: dict[UUID, tuple[UUID, ...]] = {}
@@ -131,6 +136,24 @@ class Intake:
                 for outcome in answer:
                     self.meter.count(outcome.what, self._stores.clock())
         return answers
+
+    def shed(self) -> None:
+        """Count a request that was refused because too many wait."""
+        self.meter.count("shed_saturated", self._stores.clock())
+
+    def report(self) -> dict[str, object]:
+        """Give what the meter counted, with what the wire asks for at all times: `status` says it under `ingest`.
+
+        Events, but for `shed_saturated`, which are requests; `accepted` ones were answered as queued.
+        """
+        meter = self.meter
+        return {
+            **dict.fromkeys(_ALWAYS_TOLD, 0),
+            **meter.report(),
+            "accepted": sum(meter[outcome] for outcome in _QUEUED),
+            "dropped_by_policy": sum(meter[outcome] for outcome in _BY_POLICY),
+            "last_persisted_ms": self._persisted_ms,
+        }
 
     def failed(self, error: Exception) -> None:
         """Count a group that could not be taken, and keep its error for `status`."""
@@ -263,6 +286,7 @@ class Intake:
                 self._stores.rawlog.cut(entry, size)
             raise
         reached(Step.INGEST_INDEXED)
+        self._persisted_ms = int(now.timestamp() * 1000)
         self._remember(group)
         for place in places:
             for observation in group.observations[place]:

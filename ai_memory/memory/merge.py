@@ -107,7 +107,9 @@ class Merge:
             **report,
             "to": {"workspace": target.workspace, "project": target.name},
             "merged_into_existing": True,
-            "moved_via": "merge",
+            "moved_via": "copy-purge",
+            "pages_copied": sum(map(is_page, plan.files)),
+            "source_purged": True,
             "conflicts": plan.conflicts,
         }
         if plan.conflicts and on_conflict == "block":

@@ -277,7 +277,8 @@ class Moves:
     def _move_whole(
         self, project: Project, workspace: Workspace, report: dict[str, object], writer: Writer, *, confirm: bool
     ) -> dict[str, object]:
-        report |= {"merged_into_existing": False, "moved_via": "true-move", "conflicts": []}
+        whole = {"merged_into_existing": False, "moved_via": "true-move", "pages_copied": 0, "source_purged": False}
+        report |= {**whole, "conflicts": []}
         self._stores.wiki.inside(f"{project.workspace_id}/{project.id}")
         if self._stores.wiki.inside(f"{workspace.id}/{project.id}").exists():
             raise ConflictError(

@@ -723,8 +723,8 @@ class Pages:
             self._indexing.failed(error)
 
     def _read_again(self, project: Project, paths: Sequence[str]) -> None:
-        self._check_free(project)
         """Read what is about to be changed on purpose; in the middle of somebody's merge nothing is."""
+        self._check_free(project)
         self._stores.wiki.git.check_free()
         self._indexing.commits()
         self._indexing.files(project, paths)

@@ -35,8 +35,6 @@ from ai_memory.store.operations import Order, author_of
 from ai_memory.store.steps import Step, reached
 from ai_memory.store.wiki import LEDGER_HEAD, MANIFEST
 
-_COMPACT = "`ai-memory compact` takes it out of the free space of the databases"
-
 
 class Purge:
     """Purges of one memory."""
@@ -239,7 +237,7 @@ class Purge:
         git = "" if history else "the wiki's git history (--history takes it out), "
         here = [folder.name for folder in kept_folders(self._data_dir)]
         named = f" (in this directory: {', '.join(here)})" if here else ""
-        return f"{git}backups{named} and clones of the wiki still have it; {_COMPACT}"
+        return f"{git}backups{named} and clones of the wiki still have it"
 
     def _scope(self, project: Project, writer: Writer) -> dict[str, object]:
         return {

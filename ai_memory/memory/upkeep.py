@@ -242,13 +242,17 @@ class Upkeep:
         """Say how many bytes there are and how many `compact` would free; files are added up once a minute at most."""
         if self._sizes is None or time.monotonic() - self._sizes[0] > _SIZES_SECONDS:
             self._sizes = (time.monotonic(), self._measured())
-        index, state = self._stores.database.sizes(), self._stores.state.sizes()
+        index, state = self._stores.database.space(), self._stores.state.space()
         return {
             **self._sizes[1],
-            "index_bytes": index[0],
-            "state_bytes": state[0],
-            "database_bytes": index[0] + state[0],
-            "reclaimable_bytes": index[1] + state[1],
+            # Both databases are made with pages of one size.
+            "page_size": index.page_size,
+            "page_count": index.pages + state.pages,
+            "freelist_count": index.free + state.free,
+            "index_bytes": index.page_size * index.pages,
+            "state_bytes": state.page_size * state.pages,
+            "database_bytes": index.page_size * index.pages + state.page_size * state.pages,
+            "reclaimable_bytes": index.page_size * index.free + state.page_size * state.free,
             "data_dir_free_bytes": shutil.disk_usage(self._data_dir).free,
             "damaged_raw_lines": sum(self._stores.rawlog.damaged.values()),
         }

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from aiohttp import web
 
+from ai_memory.errors import StorageError
+from ai_memory.memory.memory import Memory
 from ai_memory.server import asked
 from ai_memory.server.keys import MEMORY
 
@@ -60,24 +62,28 @@ async def move_session(request: web.Request) -> web.Response:
 
 
 async def purge_session(request: web.Request) -> web.Response:
-    """POST /admin/purge-session {workspace, project, session_id, confirm | dry_run, force?, history?}."""
+    """POST /admin/purge-session {workspace, project, session_id, confirm | dry_run, force?, history?, compact?}."""
     memory, body = request.app[MEMORY], await asked.json_body(request)
     project, session = asked.existing(memory, body), asked.uuid(asked.needed(body, "session_id"))
     confirm, force, history = asked.confirmed(body), asked.flag(body, "force"), asked.flag(body, "history")
-    return await _answer(
+    return await _purged(
+        memory,
+        body,
         lambda: memory.purge.session(
             project, session, asked.writer(body), confirm=confirm, force=force, history=history
-        )
+        ),
     )
 
 
 async def purge_project(request: web.Request) -> web.Response:
-    """POST /admin/purge-project {workspace, project, confirm | dry_run, force?, history?}."""
+    """POST /admin/purge-project {workspace, project, confirm | dry_run, force?, history?, compact?}."""
     memory, body = request.app[MEMORY], await asked.json_body(request)
     project = asked.existing(memory, body)
     confirm, force, history = asked.confirmed(body), asked.flag(body, "force"), asked.flag(body, "history")
-    return await _answer(
-        lambda: memory.purge.project(project, asked.writer(body), confirm=confirm, force=force, history=history)
+    return await _purged(
+        memory,
+        body,
+        lambda: memory.purge.project(project, asked.writer(body), confirm=confirm, force=force, history=history),
     )
 
 
@@ -87,6 +93,23 @@ async def purge_page(request: web.Request) -> web.Response:
     project, path = asked.existing(memory, body), asked.needed(body, "path")
     confirm = asked.confirmed(body)
     return await _answer(lambda: memory.purge.page(project, path, asked.writer(body), confirm=confirm))
+
+
+async def _purged(memory: Memory, body: Mapping[str, object], purge: Callable[[], dict[str, object]]) -> web.Response:
+    """Purge, and take what went out of the free space of the databases if that is asked for as well."""
+    compact = asked.flag(body, "compact")
+
+    def work() -> dict[str, object]:
+        report = purge()
+        compacted = compact and not report["dry_run"]
+        if compacted:
+            try:
+                memory.upkeep.compact()
+            except StorageError as error:
+                raise StorageError(f"everything is purged, but not compacted: {error}") from error
+        return {**report, "compacted": compacted}
+
+    return await _answer(work)
 
 
 async def _answer(work: Callable[[], dict[str, object]]) -> web.Response:

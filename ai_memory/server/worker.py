@@ -53,6 +53,7 @@ class IntakeQueue:
             AiMemoryError: the request was refused, or could not be written.
         """
         if len(self._waiting) >= self._limit or self._bytes + len(delivery.body) > _QUEUED_BYTES:
+            self._memory.intake.shed()
             raise BusyError("hook queue full")
         answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self._waiting.append((delivery, answer))

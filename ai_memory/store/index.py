@@ -197,12 +197,16 @@ class Index:
         }
 
     def counts(self) -> dict[str, int]:
-        """Count sessions, observations, and what the stages downstream have still to do."""
-        names = ("sessions", "observations", "uncompiled", "uncommitted")
+        """Count sessions, observations, what the stages downstream have still to do, and rows of observations.
+
+        A session of which only the page is left has none of these.
+        """
+        names = ("sessions", "observations", "uncompiled", "uncommitted", "rows")
         sums = ["observations"]
         sums += [f"{mark} < observations AND {_COUNTS}" for mark in ("compiled", "committed")]
         columns = ", ".join(f"coalesce(sum({each}), 0)" for each in sums)
-        (row,) = self._database.all(f"SELECT count(*), {columns} FROM sessions", ())  # noqa: S608 - constant text
+        rows = "(SELECT count(*) FROM observations)"
+        (row,) = self._database.all(f"SELECT count(*), {columns}, {rows} FROM sessions")  # noqa: S608 - constant text
         return dict(zip(names, row, strict=True))
 
     def _sessions(self, where: str, values: tuple[Any, ...]) -> list[Session]:

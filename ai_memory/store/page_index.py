@@ -28,9 +28,15 @@ MISSING = -1
 UNREADABLE = -2
 _ID = "[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 _FILE = re.compile(f"{_ID}/({_ID})/(.+)", re.DOTALL)
-_PAGE = (
+PAGE_COLUMNS = (
     "path, blob, size, mtime, title, type, kind, tier, pinned, sealed, tags, summary, expires_at, problem, conflicted"
 )
+
+#: A page of key ?2, and one in a folder of that key. '0' is the character behind '/': all below a folder is in between.
+_SAME_KEY = "SELECT path FROM pages WHERE project = ?1 AND key = ?2"
+_BELOW_KEY = "SELECT path FROM pages WHERE project = ?1 AND key > ?2 || '/' AND key < ?2 || '0'"
+#: 1 where no page is in a folder spelled ?3, else 0.
+_NEW_FOLDER = "NOT EXISTS (SELECT 1 FROM pages WHERE project = ?1 AND path > ?3 || '/' AND path < ?3 || '0')"
 
 #: A commit that moved a page with its project made no new version of it.
 _CHANGED = (
@@ -136,7 +142,7 @@ class PageIndex:
         with self._database.writing() as connection:
             number = _save_text(connection, project, row.path, text)
             connection.execute(
-                f"INSERT OR REPLACE INTO pages (project, key, text, {_PAGE}) "  # noqa: S608 - constant text
+                f"INSERT OR REPLACE INTO pages (project, key, text, {PAGE_COLUMNS}) "  # noqa: S608 - constant text
                 "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (project, collision_key(row.path), number, *_page_values(row)),
             )
@@ -188,17 +194,15 @@ class PageIndex:
         """Find a page that some system could not keep apart from this path; "" when there is none.
 
         That is a page of the same key and another spelling, one below a folder of such a name, or a page where a
-        folder would have to be, and the other way round.
+        folder would have to be, and the other way round. Where somebody else made a folder in two spellings, pages
+        may go on in either: what is in them is kept apart page by page.
         """
         parts = path.split("/")
         for depth in range(1, len(parts) + 1):
             stem = "/".join(parts[:depth])
-            same = "key = ?2 AND path <> ?3" if stem == path else "key = ?2"
-            below = "" if stem == path else "AND substr(path, 1, length(?3) + 1) <> ?3 || '/'"
-            # '0' is the character behind '/': the range holds every key below the folder.
+            other, most = ("AND path <> ?3", "1") if stem == path else ("", _NEW_FOLDER)
             rows = self._database.all(
-                f"SELECT path FROM pages WHERE project = ?1 AND ({same} "  # noqa: S608 - constant text
-                f"OR key > ?2 || '/' AND key < ?2 || '0' {below}) LIMIT 1",
+                f"{_SAME_KEY} {other} UNION ALL SELECT path FROM ({_BELOW_KEY} LIMIT {most}) LIMIT 1",  # noqa: S608 - constant text
                 (str(project_id), collision_key(stem), stem),
             )
             if rows:
@@ -219,7 +223,7 @@ class PageIndex:
         )
 
     def _pages(self, where: str, values: Sequence[Any]) -> list[PageRow]:
-        return [_page(row) for row in self._database.all(f"SELECT {_PAGE} FROM pages WHERE {where}", values)]  # noqa: S608
+        return [page_of(row) for row in self._database.all(f"SELECT {PAGE_COLUMNS} FROM pages WHERE {where}", values)]  # noqa: S608
 
     # Links
 
@@ -565,14 +569,20 @@ class PageIndex:
         return {UUID(project): (int(pages), None if at is None else moment(at)) for project, pages, at in rows}
 
     def counts(self) -> dict[str, int]:
-        """Count pages, versions (what is not committed yet among them) and links."""
+        """Count pages, those with all their text in the search tables, versions (with what is uncommitted), links.
+
+        A page with the markers of a merge has no text that could be missing there.
+        """
         (row,) = self._database.all(
-            "SELECT (SELECT count(*) FROM pages), (SELECT count(*) FROM versions WHERE blob <> '') + "
+            # The full-text table itself answers with the rows of its content, whatever it has of them.
+            "SELECT (SELECT count(*) FROM pages), (SELECT count(*) FROM pages p WHERE conflicted OR "
+            "(SELECT min(d.id IS NOT NULL) FROM chunks c LEFT JOIN chunks_fts_docsize d USING (id) "
+            "WHERE c.text = p.text)), (SELECT count(*) FROM versions WHERE blob <> '') + "
             "(SELECT count(*) FROM pages p WHERE NOT EXISTS (SELECT 1 FROM versions v WHERE v.project = p.project "
             "AND v.path = p.path AND v.blob = p.blob)), "
             "(SELECT count(*) FROM links)"
         )
-        return dict(zip(("pages", "versions", "links"), map(int, row), strict=True))
+        return dict(zip(("pages", "searchable", "versions", "links"), map(int, row), strict=True))
 
 
 def place_of(file: str) -> tuple[str, str] | None:
@@ -651,7 +661,7 @@ def _page_values(row: PageRow) -> tuple[Any, ...]:
     )
 
 
-def _page(row: Sequence[Any]) -> PageRow:
+def page_of(row: Sequence[Any]) -> PageRow:
     (
         path,
         blob,

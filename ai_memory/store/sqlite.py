@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib import resources
 from pathlib import Path
@@ -25,6 +26,15 @@ _REFUSALS = (apsw.FullError, apsw.IOError, apsw.ReadOnlyError, apsw.CantOpenErro
 
 class NewerDatabaseError(StorageError):
     """The database was written by a newer version of this program."""
+
+
+@dataclass(frozen=True, slots=True)
+class Space:
+    """What a database takes: bytes of a page of the file, how many pages, and how many of them hold nothing."""
+
+    page_size: int
+    pages: int
+    free: int
 
 
 class Database:
@@ -120,7 +130,7 @@ class Database:
     def all(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Run a question; it sees what is committed, also while this thread writes."""
         try:
-            return self._reader().execute(sql, tuple(values)).fetchall()
+            return self.reader().execute(sql, tuple(values)).fetchall()
         except (apsw.CorruptError, apsw.NotADBError) as error:
             raise self._damaged(error) from error
 
@@ -143,12 +153,10 @@ class Database:
         files = (self.path, self.path.with_name(f"{self.path.name}-wal"))
         return sum(file.stat().st_size for file in files if file.exists())
 
-    def sizes(self) -> tuple[int, int]:
-        """Give the bytes of the file, and how many of them `compact` would free."""
-        (page_size,), (pages,), (free,) = (
-            self.all(f"PRAGMA {name}")[0] for name in ("page_size", "page_count", "freelist_count")
-        )
-        return page_size * pages, page_size * free
+    def space(self) -> Space:
+        """Give the pages of the file, and how many of them `compact` would free."""
+        names = ("page_size", "page_count", "freelist_count")
+        return Space(*(int(self.all(f"PRAGMA {name}")[0][0]) for name in names))
 
     def _damaged(self, error: apsw.Error) -> StorageError:
         if self._durable:
@@ -156,7 +164,8 @@ class Database:
         _damaged_note(self.path).touch(mode=0o600)
         return StorageError(f"{self.path} is damaged ({error}): restart the server, it is made anew from the files")
 
-    def _reader(self) -> apsw.Connection:
+    def reader(self) -> apsw.Connection:
+        """Give the connection that this thread reads through."""
         connection: apsw.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = apsw.Connection(str(self.path))

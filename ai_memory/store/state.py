@@ -17,7 +17,7 @@ from ai_memory.model.handoff import Handoff
 from ai_memory.model.scope import Project
 from ai_memory.model.tombstone import Tombstone
 from ai_memory.store.reads import PageReads
-from ai_memory.store.sqlite import Database, micros, moment
+from ai_memory.store.sqlite import Database, Space, micros, moment
 
 _COLUMNS = (
     "id, workspace, project, from_session, from_agent, to_agent, cwd, summary, open_questions, next_steps, "
@@ -227,9 +227,9 @@ class State:
         """Write the file anew without what was deleted; gives the bytes that this freed."""
         return self._database.compact()
 
-    def sizes(self) -> tuple[int, int]:
-        """Give the bytes of the file, and how many of them `compact` would free."""
-        return self._database.sizes()
+    def space(self) -> Space:
+        """Give the pages of the file, and how many of them `compact` would free."""
+        return self._database.space()
 
     def _read(self, where: str, values: tuple[Any, ...]) -> list[Handoff]:
         rows = self._database.all(f"SELECT {_COLUMNS} FROM handoffs WHERE {where}", values)  # noqa: S608 - constant text

@@ -81,7 +81,10 @@ def finish_restore(data_dir: Path) -> None:
 
 
 def _exchange(live: Path, new: Path, old: Path) -> None:
-    if live.exists():
+    if live.is_dir() and not any(live.iterdir()):
+        # What a reset has left is no data that somebody could miss.
+        live.rmdir()
+    elif live.exists():
         private_folder(old.parent)
         live.rename(old)
         sync_folder(old.parent)

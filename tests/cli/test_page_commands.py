@@ -1,6 +1,7 @@
 """Pages at a terminal: write, read, find, delete."""
 
 import json
+import sqlite3
 import subprocess
 
 
@@ -105,6 +106,17 @@ def test_what_was_deleted_stays_deleted_until_somebody_says_otherwise(desk):
     assert desk.says("read-page", "--path", "a.md").splitlines()[-2:] == ["Linked from:", "  - b.md"]
 
 
+def test_a_page_is_deleted_and_brought_back_also_where_its_suffix_is_left_away(desk):
+    desk.writes("notes/vat.md", "one")
+    (version,) = json.loads(desk.says("history", "notes/vat", "--json"))["versions"]
+    assert desk.says("delete-page", "--path", "notes/vat") == "✓ deleted notes/vat.md under default/shop\n"
+    said = desk.says("restore-page", "--path", "notes/vat", "--from", version["revision"])
+    assert said.startswith("✓ restored notes/vat.md as of ")
+    assert desk.says("show", "notes/vat").splitlines()[-1] == "one"
+    said = desk.says("delete-page", "--path", "notes/vat", "--history", "--confirm")
+    assert said.splitlines()[0] == "notes/vat.md is purged: 1 pages, 2 versions"
+
+
 def test_stored_text_does_not_steer_the_terminal(desk):
     evil = "# \x1b]0;owned\x07Title\n\nsaffron \x1b[2J\x9b31m\u202etext"
     desk.writes("a.md", evil)
@@ -118,6 +130,24 @@ def test_a_link_that_leads_nowhere_is_named(desk):
     shown = desk.says("read-page", "--path", "a.md").splitlines()
     assert shown[-2:] == ["  - b.md  (no such page)", "  - nowhere: c.md  (no such page)"]
     assert "links             2 (unresolved: 2)" in desk.says("status")
+
+
+def test_status_says_when_pages_fell_out_of_the_search_tables_and_reindex_helps(desk):
+    desk.writes("a.md", "one")
+    assert "fts " not in desk.says("status")
+    desk.stop()
+    with sqlite3.connect(desk.data / "db" / "index.db") as index:
+        index.execute("INSERT INTO chunks_fts (chunks_fts) VALUES ('delete-all')")
+    index.close()
+    desk.serve()
+    lines = desk.says("status").splitlines()
+    at = lines.index(f"{'fts':<17} pages 0/1: searches miss the rest")
+    assert lines[at + 1].strip() == "stop the server and run `ai-memory reindex`: it makes the index anew"
+    desk.stop()
+    desk.says("reindex")
+    desk.serve()
+    assert "fts " not in desk.says("status")
+    assert "a.md" in desk.says("search", "one")
 
 
 def test_status_names_the_first_pages_with_a_problem_on_80_columns(desk):

@@ -74,6 +74,41 @@ def test_a_session_moves_to_another_project_and_the_project_to_another_workspace
     assert desk.refuses("move-session", one, "--to", "nowhere")[0] == 1
 
 
+def test_a_move_into_another_project_says_which_pages_are_in_both_and_what_becomes_of_them(desk):
+    for workspace in ("default", "team"):
+        desk.writes("a.md", f"Of {workspace}.", "--workspace", workspace, "--project", "shop")
+    move = ("move-project", "--from-workspace", "team", "--project", "shop", "--to-workspace", "default")
+    would = "team/shop would be merged into default/shop: 1 pages"
+    unconfirmed = "nothing was changed: say it again with --confirm to do it"
+    blocked = "it cannot be as it is: say --on-conflict overwrite or --on-conflict duplicate"
+    assert desk.says(*move).splitlines() == [would, "  a.md is in both", blocked]
+    assert desk.refuses(*move, "--confirm")[0] == 1
+    assert desk.says(*move, "--on-conflict", "duplicate").splitlines() == [
+        would,
+        "  a.md is in both: the moved one is kept as a-from-team.md",
+        unconfirmed,
+    ]
+    replaced = "  a.md is in both: the moved one takes its place"
+    assert desk.says(*move, "--on-conflict", "overwrite").splitlines() == [would, replaced, unconfirmed]
+    assert desk.says(*move, "--on-conflict", "overwrite", "--confirm").splitlines() == [
+        "team/shop is merged into default/shop: 1 pages",
+        replaced,
+    ]
+    assert desk.says("show", "a").splitlines()[-1] == "Of team."
+
+
+def test_a_purge_that_compacts_does_not_ask_for_a_compaction(desk):
+    hint = "`ai-memory compact` takes it out of the free space of the databases"
+    desk.writes("a.md", "one")
+    one = session(desk)
+    asked = ("purge-session", "--session-id", one)
+    assert hint in desk.says(*asked)
+    assert hint not in desk.says(*asked, "--compact")
+    assert hint not in desk.says(*asked, "--compact", "--confirm")
+    assert "compacted 1" in desk.says("status")
+    assert hint in desk.says("purge-project", "--confirm")
+
+
 def test_a_purge_says_what_went_and_what_remains(desk):
     desk.writes("a.md", "one")
     one = session(desk)

@@ -187,6 +187,16 @@ def test_of_a_hundred_writers_who_saw_the_same_revision_one_wins(wiki):
     assert wiki.memory.stores.wiki.git.dirty() == set()
 
 
+def test_in_a_folder_that_somebody_else_made_in_two_spellings_pages_go_on_in_either(wiki):
+    wiki.write("notes/deep/a.md", "One.")
+    wiki.edit("Notes/deep/b.md", "Two.\n")
+    for path in ("notes/deep/a.md", "notes/deep/new.md", "Notes/deep/b.md", "Notes/deep/other.md"):
+        assert wiki.write(path, "Written.").changed
+    for path in ("Notes/deep/A.md", "notes/deep/B.md", "NOTES/x.md", "notes/Deep/x.md", "Notes/deep/a.md/x.md"):
+        with pytest.raises(PathCollisionError):
+            wiki.write(path, "Refused.")
+
+
 @pytest.mark.parametrize("other", ["Notes/a.md", "notes/A.md", "NOTES/B.md", "notes/a.md/x.md"])
 def test_names_that_some_system_takes_for_one_are_refused(wiki, other):
     wiki.write("notes/a.md")

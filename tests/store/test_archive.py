@@ -531,6 +531,14 @@ def test_data_is_replaced_only_with_force_and_kept(saved, tmp_path):
     assert restore(target, saved, force=True).kept.name == "before-restore-20261121T100000Z-2"
 
 
+def test_after_a_reset_there_is_nothing_to_keep(saved, tmp_path):
+    target = make_data(tmp_path / "target", "two")
+    backup.reset(target)
+    assert restore(target, saved).kept is None
+    assert list(target.glob("before-restore-*")) == []
+    assert "one.md" in " ".join(durable(target))
+
+
 def test_a_directory_in_which_a_server_only_ran_is_empty(saved, tmp_path):
     Git(tmp_path / "new" / "wiki")
     State(tmp_path / "new" / "db" / "state.db").close()
