@@ -662,6 +662,7 @@ def _page_values(row: PageRow) -> tuple[Any, ...]:
 
 
 def page_of(row: Sequence[Any]) -> PageRow:
+    """Read a row of PAGE_COLUMNS."""
     (
         path,
         blob,
