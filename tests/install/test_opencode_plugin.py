@@ -71,7 +71,8 @@ def told_to(log, ends):
     """Read the calls, waiting for the ends of sessions, which come when the host is gone."""
     deadline = time.monotonic() + 5
     while True:
-        lines = log.read_text().splitlines() if log.exists() else []
+        # A line is written in parts: what has no end yet is no call yet.
+        lines = log.read_text().split("\n")[:-1] if log.exists() else []
         calls = [(line.split(" ", 1)[0], line.split(" ", 1)[1]) for line in lines if line]
         if [stem for stem, _ in calls].count("session-end") >= ends or time.monotonic() > deadline:
             return [(stem, json.loads(payload)) for stem, payload in calls]

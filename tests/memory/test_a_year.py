@@ -26,7 +26,7 @@ def look(world):
     stores, data = world.memory.stores, world.data
     raw = list(stores.rawlog.files())
     git = bytes_below(data / "wiki" / ".git")
-    index, free = stores.database.sizes()
+    space = stores.database.space()
     return {
         "raw": len(raw),
         "uncompressed": sum(not file.compressed for file in raw),
@@ -38,7 +38,7 @@ def look(world):
         "observations": stores.index.counts()["observations"],
         "keys": stores.database.all("SELECT count(*) FROM ingest_keys")[0][0],
         "files": bytes_below(data / "raw") + bytes_below(data / "wiki") - git,
-        "index": index - free,
+        "index": space.page_size * (space.pages - space.free),
         "git": git,
     }
 
