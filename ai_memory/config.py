@@ -105,6 +105,44 @@ SETTINGS: tuple[Setting, ...] = (
         "After so long a deleted page is no longer listed in _meta.md and cannot be found in former versions.",
     ),
     _setting(
+        "embedding_provider",
+        "",
+        "Who turns texts into vectors, for search by meaning: local, openai, voyage, google (or gemini), "
+        "openai-compat; empty or none: search goes by words alone, and nothing is sent anywhere.",
+    ),
+    _setting("embedding_model", "", "The model that does it; empty: the provider's usual one."),
+    _setting("embedding_dim", 0, "Numbers in a vector, a multiple of 8; 0: what the model usually gives."),
+    _setting("embedding_base_url", "", "Where the provider is asked, for servers that speak like OpenAI, and proxies."),
+    _setting(
+        "embedding_query_prefix", "", "Put before what is looked for, as some models want it (openai, openai-compat)."
+    ),
+    _setting("embedding_document_prefix", "", "Put before what is found; with another one all vectors are made anew."),
+    _setting(
+        "embedding_api_key",
+        "",
+        "Key of openai and openai-compat, before any other.",
+        env="EMBEDDING_API_KEY",
+        secret=True,
+    ),
+    _setting("openai_api_key", "", "Key of openai.", env="OPENAI_API_KEY", secret=True),
+    _setting("voyage_api_key", "", "Key of voyage.", env="VOYAGE_API_KEY", secret=True),
+    _setting("gemini_api_key", "", "Key of google.", env="GEMINI_API_KEY", secret=True),
+    _setting(
+        "google_api_key", "", "Key of google, where there is no gemini_api_key.", env="GOOGLE_API_KEY", secret=True
+    ),
+    _setting(
+        "llm_api_key",
+        "",
+        "Key of openai-compat, and of openai with a base URL, where none is said for them.",
+        env="LLM_API_KEY",
+        secret=True,
+    ),
+    _setting(
+        "models_url",
+        "",
+        "Where `ai-memory models pull` finds MODEL/FILE. The project publishes none yet: it is your own mirror.",
+    ),
+    _setting(
         "auth.bearer_token",
         "",
         "Token that every request must carry. Without one only this machine may connect.",
@@ -118,6 +156,7 @@ _LEAST = {
     "session_idle_secs": 1,
     "handoff_quiet_secs": 1,
     "hook_queue": 1,
+    "embedding_dim": 0,
     "maintenance.forget_sweep_interval_secs": 60,
     "maintenance.raw_compress_after_days": 0,
     "maintenance.raw_keep_days": 0,
@@ -128,6 +167,9 @@ _LEAST = {
     "decay.cold_threshold": 0,
     "decay.hard_delete_after_days": 1,
 }
+
+#: Texts whose spaces at the ends count.
+_VERBATIM = frozenset({"embedding_query_prefix", "embedding_document_prefix"})
 
 _BY_KEY = {setting.key: setting for setting in SETTINGS}
 
@@ -311,7 +353,8 @@ def _checked(setting: Setting, value: Any, place: str) -> Any:
             str: "a text",
             list: "a list of texts",
         }
-        raise ConfigError(f"{place} must be {names[wanted]}, not {value!r}")
+        found = "what it is" if setting.secret else repr(value)
+        raise ConfigError(f"{place} must be {names[wanted]}, not {found}")
     return value
 
 
@@ -320,7 +363,7 @@ def _from_text(setting: Setting, text: str, place: str) -> Any:
         bool: _truth,
         int: int,
         float: float,
-        str: str.strip,
+        str: str if setting.key in _VERBATIM else str.strip,
         list: lambda line: [item.strip() for item in line.split(",") if item.strip()],
     }
     try:

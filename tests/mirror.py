@@ -15,16 +15,28 @@ QUESTIONS = {
     "commits": "SELECT oid, at, author, email, subject FROM commits",
     "versions": "SELECT v.project, v.path, c.oid, v.blob FROM versions v JOIN commits c ON c.n = v.n",
     "texts": "SELECT project, path, blob, title, expires_at FROM texts",
-    "chunks": "SELECT t.project, t.path, t.blob, c.n, c.heading, c.body, c.words FROM chunks c "
+    "chunks": "SELECT t.project, t.path, t.blob, c.n, c.heading, c.body, c.words, hex(c.hash) FROM chunks c "
     "JOIN texts t ON t.id = c.text",
     "pages": "SELECT p.project, p.path, p.key, p.blob, t.blob, p.size, p.mtime, p.title, p.type, p.kind, p.tier, "
     "p.pinned, p.sealed, p.tags, p.summary, p.expires_at, p.problem, p.conflicted FROM pages p JOIN texts t ON t.id = p.text",
     "links": "SELECT project, path, n, to_workspace, to_project, to_path FROM links",
+    "turns": "SELECT s.project, s.session, t.n, t.kind, t.text, t.words, hex(t.hash) FROM turns t "
+    "JOIN sessions s ON s.id = t.session",
+    "chunks_words": "SELECT term, doc, cnt FROM chunks_words",
 }
+#: Those have no text of their own: each place of each word, by what the row is about.
+PLACES = {
+    "turns_words": "SELECT s.project, s.session, t.n, f.term, f.col, f.offset FROM temp.places f "
+    "LEFT JOIN turns t ON t.id = f.doc LEFT JOIN sessions s ON s.id = t.session",
+    "sessions_words": "SELECT s.project, s.session, f.term, f.col, f.offset FROM temp.places f "
+    "LEFT JOIN sessions s ON s.id = f.doc",
+}
+#: What an embedder has made: after a rebuild it makes it again.
+EMBEDDED = {"models", "vectors", "embedding_failures"}
 
 
 def tables(file):
-    """List the tables of a database that hold rows of their own."""
+    """List the tables of a database, without those that only search others."""
     connection = apsw.Connection(str(file))
     rows = connection.execute(
         "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '%fts%'"
@@ -36,10 +48,16 @@ def tables(file):
 def rows_of(data):
     """Give every row of the index of a closed data directory, sorted; the full-text index is checked on the way."""
     file = data / "db" / "index.db"
-    assert tables(file) == set(QUESTIONS), "a new table of the index needs a question here"
+    assert tables(file) == {*QUESTIONS, *PLACES, *EMBEDDED}, "a new table of the index needs a question here"
     connection = apsw.Connection(str(file))
     connection.execute("INSERT INTO chunks_fts (chunks_fts, rank) VALUES ('integrity-check', 1)")
     found = {name: sorted(connection.execute(sql).fetchall(), key=repr) for name, sql in QUESTIONS.items()}
+    for name, sql in PLACES.items():
+        table = name.replace("_words", "_fts")
+        connection.execute(f"INSERT INTO {table} ({table}) VALUES ('integrity-check')")
+        connection.execute(f"CREATE VIRTUAL TABLE temp.places USING fts5vocab (main, {table}, instance)")
+        found[name] = sorted(connection.execute(sql).fetchall(), key=repr)
+        connection.execute("DROP TABLE temp.places")
     connection.close()
     return found
 

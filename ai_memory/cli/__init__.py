@@ -19,7 +19,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "serve": ("serve", "serve", "Run the server."),
     "status": ("status", "status", "Show what the server and this machine's hooks did, and what went wrong."),
     "where": ("place", "where", "Say which workspace and project a directory belongs to, and why."),
-    "search": ("pages", "search", "Find pages by what they say, as they are or as they were."),
+    "search": ("search", "search", "Find pages and sessions by what they say or mean."),
     "read-page": ("pages", "read_page", "Read a page, by its path or by what it is about."),
     "write-page": ("pages", "write_page", "Write a page."),
     "delete-page": ("pages", "delete_page", "Delete a page; git keeps its history."),
@@ -31,6 +31,8 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "commit": ("history", "commit", "Commit everything of the wiki as it is on disk."),
     "export-okf": ("export", "export_okf", "Write a project as an Open Knowledge Format bundle."),
     "reindex": ("reindex", "reindex", "Make the index anew from the files (while no server runs)."),
+    "embed": ("embed", "embed", "Turn texts into vectors now, for search by meaning."),
+    "models": ("models", "models", "Install, list and remove models of this machine, for search by meaning."),
     "install-hooks": (
         "install",
         "install_hooks",

@@ -1,4 +1,4 @@
-"""`write-page`, `read-page`, `delete-page`, `search`."""
+"""`write-page`, `read-page`, `delete-page`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ai_memory.cli.moments import FORMS, moment_of, no_time
 from ai_memory.cli.place import Place, json_option, placed, tell_scope, writer
 from ai_memory.cli.projects import purge
 from ai_memory.cli.remote import RefusedError, remote_of
-from ai_memory.cli.shown import coloured, local, marked, quiet, say
+from ai_memory.cli.shown import coloured, local, quiet, say
 from ai_memory.errors import BadRequestError, StorageError
 
 at_option = click.option("--at", "said", help=f"As it was then: {FORMS}.")
@@ -208,30 +208,3 @@ def delete_page(
         say(f"{'✓ deleted' if answer['deleted'] else 'nothing to delete:'} {path} under {answer['scope']}")
     if answer["remains"]:
         quiet(f"what remains: {answer['remains']} (`ai-memory restore-page` brings it back)")
-
-
-@click.command()
-@click.argument("question", metavar="QUERY")
-@click.option("--limit", "-n", type=click.IntRange(1, 100), default=10, show_default=True, help="How many pages.")
-@at_option
-@placed
-@json_option
-@click.pass_context
-def search(ctx: click.Context, place: Place, question: str, limit: int, said: str | None, as_json: bool) -> None:
-    """Find pages by what they say, best first, in this directory's project; elsewhere in all of them."""
-    remote = remote_of(ctx)
-    scope = place.scope_or_all(remote)
-    query = {"q": question, "limit": str(limit), **(scope.query if scope else {}), **at_query(said)}
-    hits = remote.get("/admin/search", query)
-    if as_json:
-        click.echo(json.dumps(hits, indent=2))
-        return
-    if not hits:
-        say(f"no page says anything of {question!r}")
-    for number, hit in enumerate(hits):
-        if number:
-            click.echo()
-        heading = hit["heading"].removeprefix(hit["title"]).removeprefix("; ")
-        say(f"{hit['title']} > {heading}" if heading else hit["title"])
-        say(f"  {hit['workspace']}/{hit['project']}  {hit['path']}")
-        click.echo(f"  {marked(hit['snippet'])}")

@@ -38,9 +38,18 @@ class Remote:
         self._token: str = settings["auth.bearer_token"].strip() or _stored_token(settings)
         self._source = settings.sources["server_url"] if named else "the hooks' client.json, or the default"
 
-    def get(self, path: str, query: Mapping[str, str] | None = None) -> Any:
-        """Ask a question; gives the JSON of the answer."""
-        return json.loads(self.send("GET", path + ("?" + urlencode(query) if query else "")))
+    def get(
+        self,
+        path: str,
+        query: Mapping[str, str | list[str]] | None = None,
+        headed: Callable[[Mapping[str, str]], None] = lambda _: None,
+    ) -> Any:
+        """Ask a question; gives the JSON of the answer. `headed` is called with its headers."""
+        asked = path + ("?" + urlencode(query, doseq=True) if query else "")
+        with self._connected(_TIMEOUT_SECONDS) as connection:
+            response = self._asked(connection, "GET", asked, None)
+            headed(dict(response.headers))
+            return json.loads(response.read())
 
     def post(self, path: str, body: object, *, patient: bool = False) -> Any:
         """Ask for a change; gives the JSON of the answer. A patient caller waits for what takes minutes."""

@@ -27,9 +27,12 @@ _STAGES = {
     "handoffs": "session starts",
     "catch_up": "read at start",
     "upkeep": "upkeep",
+    "embedding": "vectors",
 }
 
 
+#: What a vendor of vectors was asked for, since when.
+_SPANS = (("today", "today"), ("days_30", "30 days"))
 #: Less than this, or than a fifth of the databases, is not worth a word.
 _RECLAIM_BYTES = 64 * 1024 * 1024
 
@@ -82,11 +85,14 @@ def _print_server(report: dict[str, Any]) -> None:
     if uncompiled or uncommitted:
         _row("", f"pages of {uncompiled} to write, of {uncommitted} to commit")
     _row("pages", f"{counts['pages_latest']} (all versions: {counts['pages_all']})")
-    if derived["pages_fts_rows"] != derived["pages_rows"]:
-        _warn("fts", f"pages {derived['pages_fts_rows']}/{derived['pages_rows']}: searches miss the rest")
+    searched = {what: (derived[f"{what}_fts_rows"], derived[f"{what}_rows"]) for what in ("pages", "observations")}
+    missing = [f"{what} {there}/{rows}" for what, (there, rows) in searched.items() if there != rows]
+    if missing:
+        _warn("fts", f"{', '.join(missing)}: searches miss the rest")
         _warn("", "stop the server and run `ai-memory reindex`: it makes the index anew")
     unresolved = derived["unresolved_links_from_latest_pages"]
     _row("links", f"{derived['links_from_latest_pages']} (unresolved: {unresolved})")
+    _print_embedding(report["providers"]["embedding"], derived)
     _print_pages(report["pages"])
     if derived["index_rebuilt"]:
         _row("index", f"made anew at the start: {derived['index_rebuilt']}")
@@ -106,6 +112,28 @@ def _print_server(report: dict[str, Any]) -> None:
         _row("setting", f"{key} from {source}")
     for key in report["unknown_settings"]:
         _row("setting", f"{key} is not known and has no effect", "yellow")
+
+
+def _print_embedding(embedding: dict[str, Any], derived: dict[str, Any]) -> None:
+    """Say what makes vectors, how far it is, and what is left of other models."""
+    present = tuple(embedding.get(key) for key in ("provider", "model", "dim"))
+    if not embedding["configured"]:
+        _row("embedding", "none: searches go by words")
+    else:
+        shown = " ".join(str(each) for each in present if each is not None)
+        trouble = embedding["state"] not in ("ready", "loading")
+        _row("embedding", f"{shown}: {embedding['state']}", "yellow" if trouble else "")
+        _row("", f"{embedding['embedded']} texts embedded, {embedding['waiting']} wait, {embedding['failed']} failed")
+        if spend := embedding.get("spend"):
+            sums = (f"{span}: {spend[key]['requests']} requests, {spend[key]['tokens']} tokens" for key, span in _SPANS)
+            _row("", "; ".join(sums))
+    for triple in derived["embedding_triples"]:
+        name = (triple["provider"], triple["model"], triple["dim"])
+        # Before the model is loaded nobody can tell.
+        if name != present and (embedding.get("model") or not embedding["configured"]):
+            _warn("", f"{triple['count']} vectors of {' '.join(map(str, name))} are not used")
+            if embedding["configured"]:
+                _warn("", "`ai-memory embed --force` drops them and embeds everything anew")
 
 
 def _print_storage(storage: dict[str, Any]) -> None:

@@ -24,6 +24,7 @@ from ai_memory.model.event import Kind, Observation
 from ai_memory.model.ids import new_id
 from ai_memory.model.scope import Project
 from ai_memory.model.session import Session, advanced, begun
+from ai_memory.search.turns import turns_of
 from ai_memory.store.index import Row
 from ai_memory.store.rawlog import Entry
 from ai_memory.store.steps import Step, reached
@@ -272,13 +273,14 @@ class Intake:
             Entry(group.projects[place[0]], place[1], group.sessions[place].native, group.observations[place])
             for place in places
         ]
+        turns = [turns_of(group.sessions[place], group.observations[place]) for place in places]
         now = self._stores.clock()
         sizes = self._stores.rawlog.append(entries)
         reached(Step.INGEST_APPENDED)
         try:
             self._stores.index.save(
-                Row(group.sessions[place], size, group.observations[place], now)
-                for place, (_, size) in zip(places, sizes, strict=True)
+                Row(group.sessions[place], size, group.observations[place], said, now)
+                for place, said, (_, size) in zip(places, turns, sizes, strict=True)
             )
         except StorageError:
             # The client will send these again: a line without its key in the index would be doubled.

@@ -17,6 +17,7 @@ from ai_memory.config import Settings, home_directory
 from ai_memory.errors import StorageError
 from ai_memory.memory.at_work import AtWork
 from ai_memory.memory.backup import save
+from ai_memory.memory.embedding import Embedding
 from ai_memory.memory.export import Bundle, pack
 from ai_memory.memory.handoffs import Handoffs
 from ai_memory.memory.indexing import Indexing, Progress
@@ -36,6 +37,8 @@ from ai_memory.memory.upkeep import Upkeep
 from ai_memory.model.handoff import stamp
 from ai_memory.model.scope import Project, plain_path
 from ai_memory.model.session import Session, advanced, begun
+from ai_memory.search.embed.choice import embedder_of
+from ai_memory.search.turns import turns_of
 from ai_memory.store.git import MergeUnfinishedError
 from ai_memory.store.index import Row
 from ai_memory.store.lock import DirectoryLock
@@ -74,7 +77,7 @@ class Memory:
 
         Raises:
             DirectoryInUseError: another process has the directory.
-            ConfigError: a pattern in the settings is not a regular expression.
+            ConfigError: a pattern in the settings is not a regular expression, or those for embedding do not fit.
             NewerFormatError, NewerDatabaseError: a newer version of this program wrote the directory.
             WikiMissingError: the wiki is gone, the rest is there.
             StorageError: the directory cannot be written.
@@ -82,6 +85,7 @@ class Memory:
         self.settings = settings
         self._clock = clock
         scrubber = Scrubber(settings["sanitize.extra_patterns"], settings["sanitize.allowlist"])
+        embedder = embedder_of(settings)
         self._lock = DirectoryLock(settings.data_dir)
         with _opened(settings.data_dir) as opened:
             opened.callback(self._lock.release)
@@ -99,7 +103,8 @@ class Memory:
             self.indexing = Indexing(self.stores, self.projects)
             self.pages = Pages(self.stores, self.projects, self.indexing)
             self.outside = Outside(self.stores, self.projects, self.indexing, self.pages)
-            self.recall = Recall(self.stores, self.projects)
+            self.embedding = Embedding(self.stores, settings["embedding_provider"], embedder)
+            self.recall = Recall(self.stores, self.projects, self.embedding)
             idle = timedelta(seconds=settings["session_idle_secs"])
             self.sessions = Sessions(self.stores, self.projects, self.pages, idle)
             quiet = timedelta(seconds=settings["handoff_quiet_secs"])
@@ -127,6 +132,7 @@ class Memory:
                 self.sessions.settle(_GRACE_SECONDS)
             self.upkeep.reads.flush(now=True)
         finally:
+            self.embedding.close()
             self.stores.close()
             self._lock.release()
 
@@ -198,14 +204,16 @@ class Memory:
             session = advanced(session, observation)
         if session:
             # When an event came is not in the log; it was not after the file was last written to.
-            self.stores.index.save([Row(session, size, observations, file.written)])
+            turns = turns_of(session, observations)
+            self.stores.index.save([Row(session, size, observations, turns, file.written)])
             self.catch_up_meter.count("observations", self._clock(), len(observations))
 
     # Status
 
     def status(self, *, bind: str) -> dict[str, object]:
         """Report what there is, what each stage did, and what it last failed at (the wire's StatusReport)."""
-        index, pages, data_dir = self.stores.index.counts(), self.stores.pages.counts(), self.settings.data_dir
+        index, pages, turns = self.stores.index.counts(), self.stores.pages.counts(), self.stores.turns.counts()
+        data_dir, embedded = self.settings.data_dir, self.embedding.coverage()
         return {
             "version": __version__,
             "pid": os.getpid(),
@@ -226,8 +234,12 @@ class Memory:
                 "pages_rows": pages["pages"],
                 "pages_fts_rows": pages["searchable"],
                 "observations_rows": index["rows"],
+                # Most observations say nothing that could be missing there.
+                "observations_fts_rows": index["rows"] - turns["turns"] + turns["searchable"],
+                "turns_rows": turns["turns"],
                 "links_from_latest_pages": pages["links"],
                 "unresolved_links_from_latest_pages": self.pages.count_unresolved(),
+                **self.embedding.derived(embedded),
                 "index_rebuilt": self.stores.rebuilt or None,
             },
             "state_lost": self.stores.state_lost,
@@ -241,9 +253,10 @@ class Memory:
                 "handoffs": self.handoffs.meter.report(),
                 "catch_up": self.catch_up_meter.report(),
                 "upkeep": self.upkeep.meter.report(),
+                "embedding": self.embedding.meter.report(),
             },
             "wiki_format": wiki_format(data_dir, self.upgraded_from),
-            "providers": {"llm": {"configured": False}, "embedding": {"configured": False}},
+            "providers": {"llm": {"configured": False}, "embedding": self.embedding.report(embedded)},
             "storage": self.upkeep.storage(),
             "settings": {key: source for key, source in self.settings.sources.items() if source != "default"},
             "unknown_settings": list(self.settings.unknown),

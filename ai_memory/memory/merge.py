@@ -224,6 +224,8 @@ class Merge:
         stores.state.forget_purged(source_id)
         reached(Step.MOVE_STATE)
         stores.index.move_project(source_id, target_id)
+        # While the source's are there: pages of the same text bring their vectors.
+        self._indexing.files(self._projects.get(target_id), files.values())
         self._indexing.commits()
         stores.pages.forget(source_id)
         self._indexing.files(self._projects.get(target_id), [*files.values(), *order["replaced"]])

@@ -177,6 +177,7 @@ class Purge:
                 "sessions_deleted": len(sessions),
                 "observations_deleted": sum(each.observations for each in sessions),
                 "handoffs_deleted": self._stores.state.count_handoffs(project.id),
+                "embeddings_deleted": self._stores.vectors.count(project.id),
                 "spooled_events_deleted": len(spooled),
                 "files_deleted": len(files),
                 "at_work": [str(each) for each in self._at_work.ids(project)],

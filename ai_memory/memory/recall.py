@@ -1,63 +1,410 @@
-"""Recall: finding pages by what they say, now or as they were."""
+"""Recall: finding pages and sessions by what they say or mean, now or as they were."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from uuid import UUID
 
+from ai_memory.compile.session_page import session_of, session_path
+from ai_memory.errors import BadRequestError
+from ai_memory.memory.embedding import Embedding
 from ai_memory.memory.projects import Projects
 from ai_memory.memory.stores import Stores
-from ai_memory.model.scope import Project
-from ai_memory.search.query import match_of
+from ai_memory.model.filters import SESSION, Filters
+from ai_memory.model.handoff import stamp
+from ai_memory.model.scope import GLOBAL_PROJECT, Project
+from ai_memory.search.authority import authority_of
+from ai_memory.search.fusion import (
+    LINKS,
+    VECTORS,
+    Candidate,
+    Key,
+    Stream,
+    fused,
+    seeds,
+    weighed,
+    with_neighbours,
+)
+from ai_memory.search.query import Query, query_of
+from ai_memory.search.snippets import descriptor, marked_run
+from ai_memory.store.page_index import PageRow
+from ai_memory.store.turn_index import FoundTurn
+
+#: So many of each stream go into the fusion, however few are asked for: one hit is the first of fifty.
+_POOL = 100
+#: A question that names a project means it: so much more do its hits count where others are searched, too.
+_NAMED = 1.2
+#: What sessions that have no page yet are taken for.
+_SESSION_TIER = "episodic"
+#: What each stream means, for people.
+_WHY = {
+    "pages": "its words",
+    "sessions": "the words of the session",
+    "turns": "the words of a turn",
+    VECTORS: "its meaning",
+    LINKS: "a link",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class QuotedTurn:
+    """Which turn of a session is quoted: its place in the raw log, when it was, and prompt, answer, tool or summary."""
+
+    n: int
+    at: datetime
+    kind: str
 
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """One search result: the page, and the place in it that fits best (`<mark>` around the words)."""
+    """One search result: a page or a session, and the place in it that fits best (`<mark>` around the words).
+
+    Attributes:
+        project: where.
+        path: the page; of a session the one that it has or will have.
+        kind: of the page; "session" for sessions.
+        title, heading: of the page, and of the place in it.
+        snippet: the place, or what the page says of itself where only its meaning fits.
+        score: greater is better.
+        why: what it was found by, in words.
+        details: rank, score and share in each stream, and the factors.
+        turn: of a session: the turn that is quoted.
+    """
 
     project: Project
     path: str
+    kind: str
     title: str
     heading: str
     snippet: str
     score: float
+    why: str = ""
+    details: dict[str, object] = field(default_factory=dict)
+    turn: QuotedTurn | None = None
 
-    def as_json(self) -> dict[str, object]:
-        """Give the hit as the wire has it."""
-        return {
+    def as_json(self, *, explain: bool = False) -> dict[str, object]:
+        """Give the hit as the wire has it; there a smaller rank is better."""
+        session = session_of(self.path)
+        answer: dict[str, object] = {
             "workspace": self.project.workspace,
             "project": self.project.name,
             "path": self.path,
+            "kind": self.kind,
             "title": self.title,
             "heading": self.heading,
             "snippet": self.snippet,
-            "score": round(self.score, 6),
+            "rank": -round(self.score, 6),
+            "why": self.why,
         }
+        if session:
+            answer["session_id"] = str(session)
+        if self.turn:
+            answer["turn"] = {"n": self.turn.n, "at": stamp(self.turn.at), "kind": self.turn.kind}
+        return answer | ({"score_details": self.details} if explain else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a search found, best first; the streams that took part; and why meaning did not, "" if it did or is off."""
+
+    hits: list[Hit]
+    streams: list[str]
+    degraded: str = ""
 
 
 class Recall:
-    """Search over the pages of all projects."""
+    """Search over the pages and sessions of all projects."""
 
-    def __init__(self, stores: Stores, projects: Projects) -> None:
+    def __init__(self, stores: Stores, projects: Projects, embedding: Embedding) -> None:
         self._stores = stores
         self._projects = projects
+        self._embedding = embedding
 
     def search(
         self, text: str, projects: Sequence[Project] = (), *, limit: int = 10, at: datetime | None = None
     ) -> list[Hit]:
-        """Find pages, best first; what has expired is found by its path alone.
+        """Find pages and sessions, best first; see `ask`."""
+        return self.ask(text, projects, limit=limit, at=at).hits
+
+    def ask(
+        self,
+        text: str,
+        projects: Sequence[Project] = (),
+        *,
+        limit: int = 10,
+        at: datetime | None = None,
+        expired: bool = False,
+    ) -> Answer:
+        """Find pages and sessions, best first; what has expired is found by its path alone.
 
         Args:
-            text: anything that somebody types; its content words are looked for.
-            projects: where to look; none means everywhere.
-            limit: how many pages.
-            at: search the pages as they were then, without those that had expired by then.
+            text: anything that somebody types; its content words and its meaning are looked for, and `path:`, `kind:`,
+                `tag:`, `since:`, `before:` narrow that. With filters alone it lists the newest.
+            projects: where to look, beside the preferences that hold everywhere; none means all.
+            limit: how many hits.
+            at: search the pages as they were then, by words alone, without those that had expired by then.
+            expired: also pages that have expired.
+
+        Raises:
+            BadRequestError: filters that former versions do not know.
         """
-        scope, now = [project.id for project in projects], self._stores.clock()
-        found = self._stores.pages.search(match_of(text), scope, limit, now=now, at=at)
-        return [
-            Hit(project, each.path, each.title, each.heading, each.snippet, each.score)
-            for each in found
-            if (project := self._projects.known(each.project_id))
+        now = self._stores.clock()
+        query = query_of(text, now)
+        scope = self._scope(projects)
+        if at:
+            return self._as_of(query, scope, limit, at, now)
+        if not query.match and query.filters != Filters():
+            return self._listing(query.filters, scope, limit, now, expired=expired)
+        lexical, chunks, turns = self._lexical(query, scope, now, expired=expired)
+        vectors, degraded = self._vectors(query, scope, chunks, turns)
+        found = fused(lexical, vectors, exact=query.exact)
+        found = with_neighbours(found, self._stores.page_search.neighbours(seeds(found)))[:_POOL]
+        rows = self._rows(found, query.filters, scope, now, expired=expired)
+        named = self._named(query.text) if len(scope) != 1 else set()
+        factors = {key: _standing(key, row) * (_NAMED if key[0] in named else 1.0) for key, row in rows.items()}
+        best = weighed((each for each in found if each.key in rows), factors)[:limit]
+        streams = [stream.name for stream in (*lexical, *([vectors] if vectors else ())) if stream.found]
+        return Answer(self._hits(best, query, rows, chunks, turns, factors), streams, degraded)
+
+    def _scope(self, projects: Sequence[Project]) -> list[UUID]:
+        """Name where to look: the projects, and the one whose preferences hold everywhere; [] is everywhere."""
+        if not projects:
+            return []
+        everywhere = [each.id for each in self._projects.all() if each.name == GLOBAL_PROJECT]
+        return list(dict.fromkeys([*(project.id for project in projects), *everywhere]))
+
+    # The streams
+
+    def _lexical(
+        self, query: Query, scope: Sequence[UUID], now: datetime, *, expired: bool
+    ) -> tuple[list[Stream], dict[Key, int], dict[Key, FoundTurn]]:
+        """Ask by words; gives the streams, and the chunk or turn by which each hit was found."""
+        streams: list[Stream] = []
+        chunks: dict[Key, int] = {}
+        turns: dict[Key, FoundTurn] = {}
+        if not query.match:
+            return streams, chunks, turns
+        words, filters = self._stores.words, query.filters
+        sought = words.sought("chunks", query.terms)
+        pages = self._stores.page_search.find(sought.match, scope, _POOL, now=now, filters=filters, expired=expired)
+        chunks = {(each.project_id, each.path): each.chunk for each in pages}
+        found = [((each.project_id, each.path), each.score) for each in pages]
+        streams.append(Stream("pages", found, sought.ceiling))
+        if filters.take_sessions:
+            within = {"since": filters.since, "before": filters.before}
+            sought = words.sought("sessions", query.terms)
+            sessions = self._stores.turns.sessions(sought.match, scope, _POOL, **within)
+            found = [(_key(each.project_id, each.session_id), each.score) for each in sessions]
+            streams.append(Stream("sessions", found, sought.ceiling))
+            sought = words.sought("turns", query.terms)
+            spoken = self._stores.turns.turns(sought.match, scope, _POOL, **within)
+            turns = {_key(each.project_id, each.session_id): each for each in spoken}
+            found = [(_key(each.project_id, each.session_id), each.score) for each in spoken]
+            streams.append(Stream("turns", found, sought.ceiling))
+        return streams, chunks, turns
+
+    def _vectors(
+        self, query: Query, scope: Sequence[UUID], chunks: dict[Key, int], turns: dict[Key, FoundTurn]
+    ) -> tuple[Stream | None, str]:
+        """Ask by meaning; adds the chunks and turns of what only that finds. None without an embedder, or in time."""
+        vector, degraded = self._embedding.query(query.text)
+        if vector is None:
+            return None, degraded
+        near = self._embedding.nearest(vector, scope, _POOL)
+        by_chunk = self._stores.page_search.chunks(each.chunk for each in near if each.chunk)
+        by_turn = self._stores.turns.of(each.turn for each in near if each.turn)
+        found: dict[Key, float] = {}
+        for each in near:
+            if each.chunk:
+                chunk = by_chunk.get(each.chunk)
+                key = (chunk.project_id, chunk.path) if chunk else None
+            else:
+                turn = by_turn.get(each.turn)
+                key = _key(turn.project_id, turn.session_id) if turn else None
+            if key is None:
+                continue
+            if key not in found:
+                found[key] = each.similarity
+                if each.chunk:
+                    chunks.setdefault(key, each.chunk)
+                else:
+                    turns.setdefault(key, by_turn[each.turn])
+        return Stream(VECTORS, list(found.items())), degraded
+
+    def _rows(
+        self,
+        found: Iterable[Candidate],
+        filters: Filters,
+        scope: Sequence[UUID],
+        now: datetime,
+        *,
+        expired: bool,
+    ) -> dict[Key, PageRow | None]:
+        """Give the page of each hit that may be shown, None for a session that has none (yet)."""
+        keys = [each.key for each in found]
+        fitting = self._stores.page_search.fitting(keys, filters)
+        rows: dict[Key, PageRow | None] = {}
+        for key in keys:
+            row = fitting.get(key)
+            if (scope and key[0] not in scope) or self._projects.known(key[0]) is None:
+                continue
+            if self._stores.wiki.is_gone(*key):
+                # Of a session whose page somebody deleted nothing is shown, although its raw log is there.
+                continue
+            if row is None:
+                # What a session said was narrowed by the streams; its page may not be written, or say less.
+                spoke = session_of(key[1]) and filters.take_sessions and filters.take(key[1])
+                if not (spoke and self._is_within(key, filters)):
+                    continue
+            elif row.expires_at and row.expires_at <= now and not expired:
+                continue
+            rows[key] = row
+        return rows
+
+    def _is_within(self, key: Key, filters: Filters) -> bool:
+        session = self._stores.index.session(key[0], _session_id(key))
+        if session is None:
+            return False
+        return (not filters.since or session.last >= filters.since) and (
+            not filters.before or session.last < filters.before
+        )
+
+    def _named(self, text: str) -> set[UUID]:
+        """Name the projects whose names are in a question."""
+        return {
+            each.id
+            for each in self._projects.all()
+            if each.name in text.lower()
+            and re.search(rf"(?<![\w-]){re.escape(each.name)}(?![\w-])", text, re.IGNORECASE)
+        }
+
+    # The hits
+
+    def _hits(
+        self,
+        best: Sequence[Candidate],
+        query: Query,
+        rows: dict[Key, PageRow | None],
+        chunks: dict[Key, int],
+        turns: dict[Key, FoundTurn],
+        factors: dict[Key, float],
+    ) -> list[Hit]:
+        search = self._stores.page_search
+        # A page that came by a link is quoted from its beginning.
+        came = [each.key for each in best if each.key not in chunks and each.key not in turns]
+        chunks = chunks | search.beginnings(came)
+        texts = search.chunks(chunks[each.key] for each in best if each.key in chunks)
+        quoted: list[str] = []
+        for each in best:
+            chunk = texts.get(chunks.get(each.key, 0))
+            turn = turns.get(each.key)
+            quoted.append(turn.text if turn else chunk.body if chunk else "")
+        snippets = self._stores.words.quotes(query.match, quoted) if query.match else [""] * len(quoted)
+        hits = []
+        for each, text, snippet in zip(best, quoted, snippets, strict=True):
+            row, turn = rows[each.key], turns.get(each.key)
+            chunk = texts.get(chunks.get(each.key, 0))
+            title = row.title if row else self._session_title(each.key)
+            summary = row.summary if row and not turn else ""
+            hits.append(
+                Hit(
+                    project=self._projects.get(each.key[0]),
+                    path=each.key[1],
+                    kind=row.kind if row else SESSION,
+                    title=title,
+                    heading=chunk.heading if chunk and not turn else "",
+                    snippet=snippet
+                    or marked_run(text, query.terms)
+                    or descriptor(text, "" if turn else title, summary),
+                    score=each.score,
+                    why=self._why(each),
+                    details=self._details(each, factors[each.key]),
+                    turn=QuotedTurn(turn.n, turn.at, turn.kind) if turn else None,
+                )
+            )
+        return hits
+
+    def _session_title(self, key: Key) -> str:
+        session = self._stores.index.session(key[0], _session_id(key))
+        return session.title if session and session.title else f"Session {_session_id(key)}"
+
+    def _why(self, found: Candidate) -> str:
+        reasons = [_WHY[name] for name in found.places if name != LINKS]
+        if found.via:
+            reasons.append(f"a link to or from {found.via[1]}")
+        return ", ".join(reasons)
+
+    def _details(self, found: Candidate, factor: float) -> dict[str, object]:
+        streams = {
+            name: {"rank": place.rank, "score": round(place.score, 6), "share": round(place.share, 4)}
+            for name, place in found.places.items()
+        }
+        via = {"via": found.via[1]} if found.via else {}
+        return {"streams": streams, **via, "factor": round(factor, 4), "fused": round(found.score, 6)}
+
+    # Without the streams
+
+    def _as_of(self, query: Query, scope: Sequence[UUID], limit: int, at: datetime, now: datetime) -> Answer:
+        filters = query.filters
+        if filters.kinds or filters.tags or filters.since or filters.before:
+            raise BadRequestError("of the filters only path: works on former versions")
+        match = self._stores.words.sought("chunks", query.terms).match
+        pages = self._stores.page_search.find(match, scope, _POOL, now=now, at=at)
+        pages = [each for each in pages if filters.take(each.path) and self._projects.known(each.project_id)][:limit]
+        texts = self._stores.page_search.chunks(each.chunk for each in pages)
+        snippets = self._stores.words.quotes(query.match, [texts[each.chunk].body for each in pages]) if pages else []
+        hits = [
+            Hit(
+                project=self._projects.get(each.project_id),
+                path=each.path,
+                kind=SESSION if session_of(each.path) else "page",
+                title=texts[each.chunk].title,
+                heading=texts[each.chunk].heading,
+                snippet=snippet or descriptor(texts[each.chunk].body, texts[each.chunk].title, ""),
+                score=each.score,
+                why=f"its words on {stamp(at)}",
+            )
+            for each, snippet in zip(pages, snippets, strict=True)
         ]
+        return Answer(hits, ["pages"] if hits else [])
+
+    def _listing(self, filters: Filters, scope: Sequence[UUID], limit: int, now: datetime, *, expired: bool) -> Answer:
+        search = self._stores.page_search
+        keys = search.newest(scope, limit, now=now, filters=filters, expired=expired)
+        rows = search.fitting(keys, Filters())
+        hits = [
+            Hit(
+                project=self._projects.get(key[0]),
+                path=key[1],
+                kind=rows[key].kind,
+                title=rows[key].title,
+                heading="",
+                snippet=rows[key].summary,
+                score=0.0,
+                why="the filters; the last changed first",
+            )
+            for key in keys
+            if key in rows and self._projects.known(key[0])
+        ]
+        return Answer(hits, [])
+
+
+def _standing(key: Key, row: PageRow | None) -> float:
+    """Give what a hit's page is beside what it says."""
+    if row is None:
+        return authority_of(key[1], SESSION, _SESSION_TIER, (), pinned=False)
+    return authority_of(key[1], row.kind, row.tier, row.tags, pinned=row.pinned)
+
+
+def _key(project_id: UUID, session_id: UUID) -> Key:
+    return project_id, session_path(session_id)
+
+
+def _session_id(key: Key) -> UUID:
+    session_id = session_of(key[1])
+    if session_id is None:
+        raise ValueError(f"{key[1]} is no session's page")
+    return session_id

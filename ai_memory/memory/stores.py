@@ -14,11 +14,15 @@ from ai_memory.errors import StorageError
 from ai_memory.store.index import Index
 from ai_memory.store.operations import Operations
 from ai_memory.store.page_index import PageIndex
+from ai_memory.store.page_search import PageSearch
 from ai_memory.store.rawlog import RawLog
 from ai_memory.store.snapshot import STATE
 from ai_memory.store.sqlite import Database
 from ai_memory.store.state import State, has_rows
+from ai_memory.store.turn_index import TurnIndex
+from ai_memory.store.vectors import Vectors
 from ai_memory.store.wiki import MANIFEST, Wiki
+from ai_memory.store.words import Words
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +34,7 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """Raw log and wiki (the truth), state (durable rows), and the index of sessions and of pages (derived)."""
+    """Raw log and wiki (the truth), state (durable rows), and the index of sessions, pages and turns (derived)."""
 
     rawlog: RawLog
     wiki: Wiki
@@ -38,6 +42,10 @@ class Stores:
     database: Database
     index: Index
     pages: PageIndex
+    page_search: PageSearch
+    turns: TurnIndex
+    words: Words
+    vectors: Vectors
     operations: Operations
     scrubber: Scrubber
     clock: Callable[[], datetime]
@@ -106,6 +114,10 @@ def open_stores(data_dir: Path, scrubber: Scrubber, clock: Callable[[], datetime
         database=database,
         index=Index(database),
         pages=PageIndex(database),
+        page_search=PageSearch(database),
+        turns=TurnIndex(database),
+        words=Words(database),
+        vectors=Vectors(database),
         operations=Operations(data_dir / "db" / "operation.json", wiki.git.check_free),
         scrubber=scrubber,
         clock=clock,

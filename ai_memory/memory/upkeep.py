@@ -227,6 +227,7 @@ class Upkeep:
         """
         git = self._stores.wiki.git
         self._stores.pages.rebuild_search()
+        self._stores.turns.optimize()
         freed = {"index_bytes": self._stores.database.compact(), "state_bytes": self._stores.state.compact()}
         folder = self._stores.wiki.root / ".git"
         before = bytes_below(folder)

@@ -29,3 +29,9 @@ def session_uuid(raw: str) -> UUID:
     except ValueError:
         # Half a surrogate pair, which JSON can hold, has no bytes.
         return uuid5(NAMESPACE_OID, raw.encode("utf-8", "replace").decode())
+
+
+@lru_cache(16_384)
+def stored_id(text: str) -> UUID:
+    """Read a UUID as the stores write it. A search reads the same thousand again and again."""
+    return UUID(text)

@@ -1,8 +1,9 @@
-"""Pages cut into the pieces that are indexed, and the words inside identifiers, which the tokenizer does not see."""
+"""Pages cut into the pieces that are indexed, and the words that the tokenizer does not see by itself."""
 
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
@@ -25,6 +26,14 @@ _SEPARATORS = re.compile(r"[/._-]+")
 _CAMEL = re.compile(r"(?<![A-Za-z0-9])(?:[A-Z]?+[a-z][a-z0-9]*+[A-Z][A-Za-z0-9]*+|[A-Z]{2,}+[0-9]*+[a-z][A-Za-z0-9]*+)")
 _CAMEL_PART = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _LONGEST_NAME = 64
+
+#: As a class of a regular expression, the scripts whose words have no spaces between them: Thai and Lao, Burmese,
+#: Khmer, Kana, Han; and Hangul, whose particles and compounds have none.
+SPACELESS = (
+    "\u0e00-\u0eff\u1000-\u109f\ua9e0-\ua9ff\uaa60-\uaa7f\u1780-\u17ff\u3005-\u3007\u3031-\u3035\u3040-\u30ff"
+    "\u31f0-\u31ff\U0001b000-\U0001b16f\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af\uac00-\ud7a3"
+)
+_RUN = re.compile(f"[{SPACELESS}]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,13 +67,33 @@ def chunks_of(page: Page) -> list[Chunk]:
 
 
 def identifiers(text: str) -> str:
-    """Give the words inside the identifiers of a text, one line an identifier: "fooBar" is "foo Bar".
+    """Give the words of a text that the tokenizer does not see, to be searched beside it.
 
-    Only camel case needs it. The tokenizer ends a word at every sign that is no letter or digit, so that foo_bar,
-    foo-bar, foo.bar and foo/bar are found in parts by their words and whole by their phrase.
+    It ends a word at every sign that is no letter or digit, so that foo_bar, foo-bar, foo.bar and foo/bar are found in
+    parts by their words and whole by their phrase. What it needs is:
+
+    - the words of camel case, one line a name: "fooBar" is "foo Bar";
+    - lines with a script without spaces, that one character by character: "用SQLite存" is "用 SQLite 存";
+    - words in the form in which people type them (Unicode's NFKC), where theirs is another.
     """
     names = dict.fromkeys(_CAMEL.findall(text))
-    return "\n".join(" ".join(camel_parts(name)) for name in names if len(name) <= _LONGEST_NAME)
+    parts = [" ".join(camel_parts(name)) for name in names if len(name) <= _LONGEST_NAME]
+    return "\n".join([*parts, *_plain(text)])
+
+
+def apart(text: str) -> str:
+    """Write runs of scripts without spaces character by character, without the signs that are no words."""
+    return " ".join(_RUN.sub(lambda run: f" {' '.join(filter(str.isalnum, run[0]))} ", text).split())
+
+
+def _plain(text: str) -> Iterator[str]:
+    for line in [] if text.isascii() else text.splitlines():
+        plain = unicodedata.normalize("NFKC", line)
+        if _RUN.search(plain):
+            yield apart(plain)
+        elif plain != line:
+            words = [(word, unicodedata.normalize("NFKC", word)) for word in line.split() if not word.isascii()]
+            yield " ".join(typed for word, typed in words if typed != word)
 
 
 def camel_parts(name: str) -> list[str]:

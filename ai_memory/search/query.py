@@ -1,22 +1,38 @@
-"""Any text as an expression of the full text search."""
+"""Any text as a question: an expression of the full text search, and what it is narrowed to."""
 
 from __future__ import annotations
 
 import re
 import unicodedata
 from collections.abc import Iterator
-from itertools import islice
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
 
-from ai_memory.search.chunks import camel_parts
+from ai_memory.model.filters import Filters
+from ai_memory.model.moments import moment_of
+from ai_memory.search.chunks import SPACELESS, apart, camel_parts
 
 _TERMS = 64
 #: In characters. Whoever asks with a whole file asks with its beginning.
 _LONGEST_QUERY = 10_000
+#: Of one kind. SQLite nests conditions to a depth of 1,000.
+_FILTERS = 32
 
+_UNREADABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _PHRASE = re.compile(r'"[^"]{1,300}+"|“[^“”]{1,300}+”|„[^„“”]{1,300}+[“”]')
-_UNUSABLE = re.compile(r'[\x00-\x1f\x7f"“”\ud800-\udfff]+')
-_INNER = re.compile(r"[^\W_](?:.*[^\W_])?")
-_PIECE = re.compile(r"[^\W_]+")
+_QUOTES = re.compile('["“”„]')
+#: `path::join` is a name, no filter.
+_FILTER = re.compile(
+    rf'{_PHRASE.pattern}|(?<!\S)(path|kind|tag|since|before):(?:"([^"]{{1,300}})"|([^\s":][^\s"]{{0,299}}))(?!\S)'
+)
+_RUN = re.compile(f"([{SPACELESS}]+)")
+#: Accents and vowel signs of the scripts that write them as signs of their own: they end no word.
+_MARKS = "".join(sign for sign in map(chr, range(0x300, 0x2100)) if unicodedata.category(sign).startswith("M"))
+_NAME = re.compile(rf"[^\W_](?:[\w{_MARKS}./:'’-]*(?:[^\W_]|[{_MARKS}]))?")
+_JOINTS = re.compile(r"[_./:'’-]+")
+#: Names with one of these are also asked for whole. Words with hyphens are not: whole and in parts they count too much.
+_WHOLE = re.compile(r"[_./:]")
 _APOSTROPHE = re.compile("['’]")
 
 #: Words that say nothing about what is looked for. Left out of the list are those that are words of the trade in
@@ -54,44 +70,141 @@ _STOP_WORDS = frozenset(
 )
 
 
-def match_of(text: str) -> str:
-    """Give the expression for MATCH that finds what a text asks for, "" when it holds no word; total.
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What somebody asks.
 
-    Its terms are joined with OR: quoted phrases as phrases, then the words that are no stop words (all of them when
-    there is nothing else), identifiers whole and in parts; at most 64.
+    Attributes:
+        text: what was asked without the filters: this is what is embedded.
+        match: a legal FTS5 expression, "" when the text holds no word: its terms, any of them.
+        terms: the same unquoted, at most 64; those of several words are phrases, and the runs of scripts without spaces
+            are the phrases of their pairs of characters.
+        exact: it asks with quoted phrases or identifiers: the words are sure, and the meaning says less.
+        filters: what is narrowed to.
     """
-    text = unicodedata.normalize("NFC", text[:_LONGEST_QUERY])
-    phrases = dict.fromkeys(filter(None, map(_term, _PHRASE.findall(text))))
-    words = [word for word in map(_term, _UNUSABLE.sub(" ", _PHRASE.sub(" ", text)).split()) if word]
-    telling = (term for word in words for term in _terms(word))
-    found = list(islice(dict.fromkeys([*phrases, *telling]), _TERMS)) or list(islice(dict.fromkeys(words), _TERMS))
-    return " OR ".join(f'"{term}"' for term in found)
+
+    text: str
+    match: str
+    terms: tuple[str, ...]
+    exact: bool
+    filters: Filters
 
 
-def _term(text: str) -> str:
-    """Give a text as it can stand between quotes; "" when the tokenizer would see nothing in it."""
-    inner = _INNER.search(" ".join(_UNUSABLE.sub(" ", text).split()))
-    return inner[0] if inner else ""
+def query_of(text: str, now: datetime) -> Query:
+    """Read what somebody asks; total.
+
+    Terms are quoted phrases, then the words that are no stop words (all of them when there is nothing else), each once.
+    A name with one of `_ . / :` inside is asked for whole and in parts, one with hyphens in parts, camel case whole and
+    in parts. `path:`, `kind:`, `tag:`, `since:` and `before:` with a value (quoted where it has spaces) narrow; what is
+    no value, as a time that there never was, stays text. Of several times the last counts.
+
+    Args:
+        text: what was typed; of more than 10,000 characters the first.
+        now: the present, with a zone: since:yesterday is yesterday's first moment in the local zone.
+    """
+    asked, filters = _narrowed(_readable(text), now)
+    terms, exact = _asked(asked)
+    return Query(asked, _matching(terms), terms, exact, filters)
 
 
-def _terms(word: str) -> Iterator[str]:
-    """Give what is asked for with a word: itself, the words in it, and those of camel case as the index has them."""
-    if word.casefold() in _STOP_WORDS:
+def match_of(text: str) -> str:
+    """Give the expression for MATCH that finds what a text asks for, filters being words; "" when it has none."""
+    return _matching(_asked(_readable(text))[0])
+
+
+def _readable(text: str) -> str:
+    return unicodedata.normalize("NFC", _UNREADABLE.sub(" ", text[:_LONGEST_QUERY]))
+
+
+def _matching(terms: tuple[str, ...]) -> str:
+    return " OR ".join(f'"{term}"' for term in terms)
+
+
+def _narrowed(text: str, now: datetime) -> tuple[str, Filters]:
+    """Take the filters out of a text."""
+    values: dict[str, dict[str, None]] = {"path": {}, "kind": {}, "tag": {}}
+    moments: dict[str, datetime] = {}
+
+    def taken(found: re.Match[str]) -> str:
+        key, value = found[1], (found[2] or found[3] or "").strip()
+        if key in values and value and len(values[key]) < _FILTERS:
+            values[key][value] = None
+            return " "
+        if key in ("since", "before") and (moment := _moment(value, now)):
+            moments[key] = moment
+            return " "
+        return found[0]
+
+    asked = " ".join(_FILTER.sub(taken, text).split())
+    paths, kinds, tags = map(tuple, values.values())
+    return asked, Filters(paths, kinds, tags, moments.get("since"), moments.get("before"))
+
+
+def _moment(said: str, now: datetime) -> datetime | None:
+    try:
+        moment = moment_of(said, now)
+    except ValueError:
+        return None
+    return moment.first if moment else None
+
+
+def _asked(text: str) -> tuple[tuple[str, ...], bool]:
+    """Give the terms of a text, and whether it asks with phrases or identifiers."""
+    text = unicodedata.normalize("NFKC", text)
+    phrases = [term for phrase in _PHRASE.findall(text) if (term := _phrase(phrase))]
+    names = []
+    terms = list(phrases)
+    # Every other part is a run of a script without spaces.
+    for number, part in enumerate(_RUN.split(_PHRASE.sub(" ", text))):
+        if number % 2:
+            terms += _pairs(part)
+        else:
+            names += (found := _NAME.findall(part))
+            terms += (term for name in found for term in _terms(name))
+    once: dict[str, str] = {}
+    for term in terms or names:
+        once.setdefault(term.casefold(), term)
+    return tuple(once.values())[:_TERMS], bool(phrases) or any(map(_is_identifier, names))
+
+
+def _phrase(quoted: str) -> str:
+    """Give a phrase as it can stand between quotes; "" when the tokenizer would see nothing in it."""
+    inner = apart(_QUOTES.sub(" ", quoted))
+    return inner if any(map(str.isalnum, inner)) else ""
+
+
+def _pairs(run: str) -> list[str]:
+    signs = "".join(filter(str.isalnum, run))
+    return [f"{one} {other}" for one, other in pairwise(signs)] or list(signs)
+
+
+def _terms(name: str) -> Iterator[str]:
+    """Give what is asked for with a name: itself, and the words in it."""
+    parts = _JOINTS.split(name)
+    if len(parts) == 1:
+        if name.casefold() not in _STOP_WORDS:
+            yield name
+            yield from _camel(name)
         return
-    pieces = _PIECE.findall(word)
-    whole = not _APOSTROPHE.search(word)
-    if whole:
-        yield word
-    for piece in pieces:
-        if not (whole and len(pieces) == 1):
-            yield from _telling(piece)
-        parts = camel_parts(piece)
-        if len(parts) > 1 and "".join(parts) == piece:
-            yield " ".join(parts)
-            for part in parts:
-                yield from _telling(part)
+    telling = [term for part in parts if _tells(part) for term in (part, *_camel(part))]
+    if _WHOLE.search(name) or not (telling or _APOSTROPHE.search(name)):
+        yield name
+    yield from telling
 
 
-def _telling(word: str) -> Iterator[str]:
-    if len(word) > 1 and word.casefold() not in _STOP_WORDS:
-        yield word
+def _camel(word: str) -> list[str]:
+    """Give the words of camel case, as the index has them."""
+    parts = camel_parts(word)
+    return [part for part in parts if _tells(part)] if len(parts) > 1 and "".join(parts) == word else []
+
+
+def _tells(word: str) -> bool:
+    return len(word) > 1 and word.casefold() not in _STOP_WORDS
+
+
+def _is_identifier(name: str) -> bool:
+    """Tell whether a word is a name out of code. GitHub and JavaScript are none: they stand in every other question."""
+    if _JOINTS.search(name):
+        return bool(_WHOLE.search(name)) and any(map(_tells, _JOINTS.split(name)))
+    parts = camel_parts(name)
+    return len(parts) > (1 if name[0].islower() else 2) and any(map(str.isupper, name[1:])) and "".join(parts) == name

@@ -15,9 +15,9 @@ from aiohttp import web
 
 from ai_memory.errors import AiMemoryError
 from ai_memory.memory.memory import Memory
-from ai_memory.server import admin, backup, handoff, health, hooks, moves, pages, upkeep
+from ai_memory.server import admin, backup, embed, handoff, health, hooks, moves, pages, search, upkeep
 from ai_memory.server.keys import BIND, HOSTS, MEMORY, QUEUE, TOKEN, WORKER
-from ai_memory.server.worker import IntakeQueue, Watcher, Worker
+from ai_memory.server.worker import Backfill, IntakeQueue, Watcher, Worker
 
 _log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ def create_app(memory: Memory, *, bind: str) -> web.Application:
     app[HOSTS] = frozenset(entry.lower().strip("[]") for entry in memory.settings["allowed_hosts"])
     app[WORKER] = Worker(memory)
     app[QUEUE] = IntakeQueue(memory, app[WORKER], memory.settings["hook_queue"])
-    for door in (health, hooks, handoff, admin, pages, backup, upkeep, moves):
+    for door in (health, hooks, handoff, admin, pages, search, backup, upkeep, embed, moves):
         app.add_routes(door.ROUTES)
     app.cleanup_ctx.append(_background)
     return app
@@ -50,12 +50,15 @@ async def _background(app: web.Application) -> AsyncIterator[None]:
     worker = asyncio.create_task(app[WORKER].run(), name="worker")
     watcher = Watcher(app[MEMORY])
     watching = asyncio.create_task(watcher.run(), name="watcher")
+    backfill = Backfill(app[MEMORY])
+    backfill.start()
     app[WORKER].wake()
     yield
     app[QUEUE].stop()
     await queue
     watcher.stop()
     await watching
+    await backfill.stop()
     app[WORKER].stop()
     await worker
 

@@ -104,6 +104,14 @@ def limit(query: Mapping[str, str], default: int, most: int) -> int:
     return int(value)
 
 
+def switch(query: Mapping[str, str], key: str) -> bool:
+    """Read true or false of a query, false when it is missing."""
+    value = query.get(key, "false")
+    if value not in ("true", "false"):
+        raise BadRequestError(f"{key} must be true or false")
+    return value == "true"
+
+
 def uuid(value: str) -> UUID:
     """Read an id."""
     try:

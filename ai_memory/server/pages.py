@@ -1,4 +1,4 @@
-"""`/admin` for pages: write, read, delete, search, and the way back in time. Reads create nothing."""
+"""`/admin` for pages: write, read, delete, and the way back in time. Reads create nothing."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from aiohttp import web
 from ai_memory.capture.scope import New
 from ai_memory.errors import BadRequestError, NotFoundError
 from ai_memory.memory.pages import Fields, Target, View, Written
-from ai_memory.memory.recall import Hit
 from ai_memory.model.handoff import stamp
 from ai_memory.model.page import writable_page_path
 from ai_memory.model.scope import Project, Resolved
@@ -109,19 +108,6 @@ async def delete_page(request: web.Request) -> web.Response:
     return web.json_response({**answer, "deleted": bool(oid), **({"checkpoint": oid} if oid else {})})
 
 
-async def search(request: web.Request) -> web.Response:
-    """GET /admin/search: pages of one project or of all, best first, as they are or as they were."""
-    memory, query = request.app[MEMORY], request.query
-    if not query.get("q"):
-        raise BadRequestError("q is missing: what to look for")
-    project, at = asked.optional_project(memory, query), asked.moment(query, "at")
-    limit = asked.limit(query, 10, 100)
-    hits = await asyncio.to_thread(
-        lambda: memory.recall.search(query["q"], [project] if project else (), limit=limit, at=at)
-    )
-    return web.json_response([_hit(hit) for hit in hits])
-
-
 async def history(request: web.Request) -> web.Response:
     """GET /admin/history: the versions of a page, newest first, its deletions among them."""
     memory, query = request.app[MEMORY], request.query
@@ -181,14 +167,14 @@ def _place(project: Project) -> dict[str, object]:
     return {"workspace": project.workspace, "project": project.name}
 
 
-def _page_id(project_id: UUID, path: str) -> str:
+def page_id(project_id: UUID, path: str) -> str:
     """Give the wire's id of a page: the same for the same path, for ever. A page has no other than its path."""
     return str(uuid5(project_id, path))
 
 
 def _written(project: Project, written: Written) -> dict[str, object]:
     return {
-        "page_id": _page_id(project.id, written.path),
+        "page_id": page_id(project.id, written.path),
         "path": written.path,
         "revision": written.revision,
         # As on the wire: only where there was something to commit.
@@ -203,7 +189,7 @@ def _view(view: View) -> dict[str, object]:
     version = view.version
     return {
         **_place(view.project),
-        "page_id": _page_id(view.project.id, view.path),
+        "page_id": page_id(view.project.id, view.path),
         "path": view.path,
         "title": view.title,
         "body": view.body,
@@ -225,11 +211,6 @@ def _view(view: View) -> dict[str, object]:
 def _target(target: Target) -> dict[str, object]:
     place = {"workspace": target.workspace or None, "project": target.project or None}
     return {**place, "path": target.path, "title": target.title, "exists": target.exists}
-
-
-def _hit(hit: Hit) -> dict[str, object]:
-    # The wire's rank: the smaller, the better.
-    return {"id": _page_id(hit.project.id, hit.path), **hit.as_json(), "rank": round(-hit.score, 6)}
 
 
 def _version(version: Version) -> dict[str, object]:
@@ -271,7 +252,6 @@ ROUTES = [
     web.post("/admin/write-page", write_page),
     web.get("/admin/read-page", read_page),
     web.post("/admin/delete-page", delete_page),
-    web.get("/admin/search", search),
     web.get("/admin/history", history),
     web.get("/admin/diff", diff),
     web.get("/admin/checkpoints", checkpoints),

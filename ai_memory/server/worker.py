@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -27,6 +28,7 @@ _STEP_SECONDS = 1.0
 _TIDY_COMMITS = 200
 _RECONCILE_SECONDS = 30.0
 _DEBOUNCE_MS = 300
+_GRACE_SECONDS = 2.0
 #: So many different errors of one kind of work are remembered as told.
 _COMPLAINTS = 64
 
@@ -180,6 +182,39 @@ class Worker:
             self._upkeep_complaints.failed(error)
             return False
         return more
+
+
+class Backfill:
+    """Embeds what waits, in a thread of its own that nobody waits for: a vendor may hang for a minute."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self._stopped = threading.Event()
+        self._complaints = _Complaints("texts could not be embedded")
+        self._thread = threading.Thread(target=self._run, name="embedding", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """End after the batch that it is at, or leave that alone where it takes long: nothing of it is saved then."""
+        self._stopped.set()
+        self._memory.embedding.stop()
+        await asyncio.to_thread(self._thread.join, _GRACE_SECONDS)
+
+    def _run(self) -> None:
+        rest = 0.0
+        while not self._stopped.wait(rest):
+            rest = self._step()
+
+    def _step(self) -> float:
+        try:
+            return self._memory.embedding.step()
+        except Exception as error:  # noqa: BLE001 - the loop's one place: whatever failed is counted, shown and tried again
+            self._memory.embedding.failed(error)
+            self._complaints.failed(error)
+            return _RETRY_SECONDS
 
 
 class Watcher:

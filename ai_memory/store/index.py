@@ -1,4 +1,4 @@
-"""The index of sessions and observations: derived rows; the next start reads them anew from the files."""
+"""The index of sessions, observations and turns: derived rows; the next start reads them anew from the files."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from uuid import UUID
 from ai_memory.model.event import Observation
 from ai_memory.model.session import Session
 from ai_memory.store.sqlite import Database, micros, moment
+from ai_memory.store.turn_index import Searched, Turn, document_of, save_turns, search_sessions, search_turns
 
 _COLUMNS = (
     "project, session, native, agent, cwd, started, last, observations, prompts, tools, in_turn, ended, title, "
@@ -28,12 +29,14 @@ class Row:
         session: the session, its new observations counted.
         raw_bytes: how far its raw log was read for that.
         observations: the new observations.
+        turns: what these say.
         stored: when they came; their idempotency keys are remembered from then on.
     """
 
     session: Session
     raw_bytes: int
     observations: Sequence[Observation] = ()
+    turns: Sequence[Turn] = ()
     stored: datetime | None = None
 
 
@@ -44,11 +47,13 @@ class Index:
         self._database = database
 
     def save(self, rows: Iterable[Row]) -> None:
-        """Save sessions as the raw log now has them, with their new observations, in one transaction; marks stay."""
+        """Save sessions as the raw log now has them, with what is new in them, in one transaction; marks stay."""
+        turns: list[Searched] = []
+        texts: list[Searched] = []
         with self._database.writing() as connection:
             for row in rows:
                 session = row.session
-                ((number,),) = connection.execute(
+                ((found,),) = connection.execute(
                     f"INSERT INTO sessions ({_COLUMNS}, raw_bytes) "  # noqa: S608 - constant text
                     "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET "
                     "native = excluded.native, cwd = excluded.cwd, started = excluded.started, last = excluded.last, "
@@ -62,6 +67,7 @@ class Index:
                     "raw_bytes = excluded.raw_bytes RETURNING id",
                     (*_values(session), row.raw_bytes),
                 ).fetchall()
+                number = int(str(found))
                 first = session.observations - len(row.observations)
                 connection.executemany(
                     "INSERT OR REPLACE INTO observations (session, n, at, kind, title) VALUES (?, ?, ?, ?, ?)",
@@ -70,11 +76,16 @@ class Index:
                         for n, each in enumerate(row.observations)
                     ),
                 )
+                turns += save_turns(connection, number, first, row.turns)
+                kinds = [each.kind for each in row.observations]
+                texts += document_of(connection, number, first, kinds, agent=session.agent, title=session.title)
                 stored = micros(row.stored) if row.stored else 0
                 connection.executemany(
                     "INSERT OR IGNORE INTO ingest_keys (project, key, at) VALUES (?, ?, ?)",
                     ((str(session.project_id), each.key, stored) for each in row.observations if each.key),
                 )
+            search_turns(connection, turns)
+            search_sessions(connection, texts)
 
     def archive(self, session: Session) -> None:
         """Save a session of which only the page is left: it has no observations here, and no place in the raw log."""
@@ -87,15 +98,16 @@ class Index:
             )
 
     def forget(self, project_id: UUID, session_id: UUID | None = None) -> None:
-        """Drop a session, or all of a project, with the observations."""
+        """Drop a session, or all of a project, with the observations and turns."""
         where, values = "project = ?", [str(project_id)]
         if session_id:
             where, values = "project = ? AND session = ?", [str(project_id), str(session_id)]
         with self._database.writing() as connection:
-            connection.execute(
-                f"DELETE FROM observations WHERE session IN (SELECT id FROM sessions WHERE {where})",  # noqa: S608 - constant text
-                values,
-            )
+            for table in ("turns", "observations"):
+                connection.execute(
+                    f"DELETE FROM {table} WHERE session IN (SELECT id FROM sessions WHERE {where})",  # noqa: S608 - constant text
+                    values,
+                )
             connection.execute(f"DELETE FROM sessions WHERE {where}", values)  # noqa: S608 - constant text
             if session_id is None:
                 connection.execute("DELETE FROM ingest_keys WHERE project = ?", values)

@@ -19,6 +19,7 @@ from ai_memory.model.links import Link
 from ai_memory.model.page import CONFLICT, Page, collision_key, is_page
 from ai_memory.store.git import Commit
 from ai_memory.store.sqlite import Database, micros, moment
+from ai_memory.store.turn_index import digest
 
 #: Versions of a page whose text can be searched; git keeps them all.
 SEARCHABLE_VERSIONS = 20
@@ -96,18 +97,6 @@ class Version:
     email: str
     subject: str
     blob: str
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A page that a search found, by its best chunk."""
-
-    project_id: UUID
-    path: str
-    title: str
-    heading: str
-    snippet: str
-    score: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -456,60 +445,6 @@ class PageIndex:
                 if not is_buried(UUID(str(project)), str(path)):
                     _drop_texts(connection, str(project), str(path), buried=False)
 
-    # Search
-
-    def search(
-        self, match: str, projects: Sequence[UUID], limit: int, *, now: datetime, at: datetime | None = None
-    ) -> list[Found]:
-        """Find pages that have not expired, best first.
-
-        Args:
-            match: a legal FTS5 expression.
-            projects: where to look; none means everywhere.
-            limit: how many pages.
-            now: what time it is.
-            at: look at the pages as they were then.
-        """
-        if not match:
-            return []
-        values: list[Any] = [match, micros(at or now)]
-        scope = ""
-        if projects:
-            scope = f"AND t.project IN ({', '.join('?' * len(projects))})"
-            values += [str(project) for project in projects]
-        if at is None:
-            present = "EXISTS (SELECT 1 FROM pages p WHERE p.text = t.id)"
-        else:
-            present = (
-                "t.blob = (SELECT v.blob FROM versions v WHERE v.project = t.project AND v.path = t.path "
-                "AND v.n <= (SELECT max(n) FROM commits WHERE at <= ?) ORDER BY v.n DESC LIMIT 1)"
-            )
-            values.append(micros(at))
-        rows = self._database.all(
-            "WITH hits AS MATERIALIZED ("  # noqa: S608 - constant text
-            "SELECT c.id AS chunk, t.project AS project, t.path AS path, t.title AS title, c.heading AS heading, "
-            "bm25(chunks_fts, 2.0, 1.0, 0.5) AS score "
-            "FROM chunks_fts JOIN chunks c ON c.id = chunks_fts.rowid JOIN texts t ON t.id = c.text "
-            f"WHERE chunks_fts MATCH ? AND coalesce(t.expires_at > ?, 1) {scope} AND {present}), "
-            "best AS (SELECT *, row_number() OVER ("
-            "PARTITION BY project, path ORDER BY score, chunk) AS place FROM hits) "
-            "SELECT project, path, title, heading, score, chunk FROM best WHERE place = 1 "
-            "ORDER BY score, project, path LIMIT ?",
-            (*values, limit),
-        )
-        return [
-            Found(UUID(project), path, title, heading, self._snippet(match, chunk), -score)
-            for project, path, title, heading, score, chunk in rows
-        ]
-
-    def _snippet(self, match: str, chunk: int) -> str:
-        rows = self._database.all(
-            "SELECT snippet(chunks_fts, 1, '<mark>', '</mark>', '…', 24) FROM chunks_fts "
-            "WHERE chunks_fts MATCH ? AND rowid = ?",
-            (match, chunk),
-        )
-        return str(rows[0][0]) if rows else ""
-
     # The whole
 
     def forget(self, project_id: UUID) -> None:
@@ -613,8 +548,11 @@ def _save_text(connection: apsw.Connection, project: str, path: str, text: Text)
     )
     number = connection.last_insert_rowid()
     connection.executemany(
-        "INSERT INTO chunks (text, n, heading, body, words) VALUES (?, ?, ?, ?, ?)",
-        ((number, n, *chunk) for n, chunk in enumerate(text.chunks)),
+        "INSERT INTO chunks (text, n, heading, body, words, hash) VALUES (?, ?, ?, ?, ?, ?)",
+        (
+            (number, n, heading, body, words, digest(f"{heading}\n\n{body}" if heading else body))
+            for n, (heading, body, words) in enumerate(text.chunks)
+        ),
     )
     return number
 

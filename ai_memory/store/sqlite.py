@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import apsw
+import sqlite_vec
 
 from ai_memory.errors import StorageError
 from ai_memory.store.files import private_folder
@@ -65,6 +66,8 @@ class Database:
             raise StorageError(f"{path} cannot be opened: {error}") from error
         self._lock = threading.RLock()
         self._local = threading.local()
+        #: Transactions that were committed since it was opened.
+        self.commits = 0
         self._readers: list[apsw.Connection] = []
 
     def close(self) -> None:
@@ -117,6 +120,7 @@ class Database:
                 self._writer.execute("ROLLBACK")
                 raise
             self._writer.execute("COMMIT")
+            self.commits += 1
 
     @contextmanager
     def _telling(self) -> Iterator[None]:
@@ -168,8 +172,7 @@ class Database:
         """Give the connection that this thread reads through."""
         connection: apsw.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
-            connection = apsw.Connection(str(self.path))
-            connection.set_busy_timeout(5_000)
+            connection = _connected(self.path)
             self._local.connection = connection
             with self._lock:
                 self._readers.append(connection)
@@ -229,11 +232,22 @@ def _newer(path: Path, version: int, known: int) -> NewerDatabaseError:
     )
 
 
+def _connected(path: Path) -> apsw.Connection:
+    """Connect, with the functions for vectors."""
+    connection = apsw.Connection(str(path))
+    connection.set_busy_timeout(5_000)
+    connection.enable_load_extension(True)
+    try:
+        connection.load_extension(sqlite_vec.loadable_path())
+    finally:
+        connection.enable_load_extension(False)
+    return connection
+
+
 def _opened(path: Path, kind: str, *, durable: bool) -> apsw.Connection:
     private_folder(path.parent)
     path.touch(mode=0o600, exist_ok=True)
-    connection = apsw.Connection(str(path))
-    connection.set_busy_timeout(5_000)
+    connection = _connected(path)
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute(f"PRAGMA synchronous = {'FULL' if durable else 'NORMAL'}")
     connection.execute("PRAGMA foreign_keys = ON")

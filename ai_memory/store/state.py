@@ -1,4 +1,4 @@
-"""The state: the few durable rows: handoffs, reads, when jobs ran, and what was purged."""
+"""The state: the few durable rows: handoffs, reads, when jobs ran, what was purged, and what models cost."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from ai_memory.model.handoff import Handoff
 from ai_memory.model.scope import Project
 from ai_memory.model.tombstone import Tombstone
 from ai_memory.store.reads import PageReads
+from ai_memory.store.spend import Spend
 from ai_memory.store.sqlite import Database, Space, micros, moment
 
 _COLUMNS = (
@@ -31,6 +32,7 @@ class State:
     def __init__(self, path: Path) -> None:
         self._database = Database(path, "state", durable=True)
         self.reads = PageReads(self._database)
+        self.spend = Spend(self._database)
 
     def close(self) -> None:
         """Close the database."""

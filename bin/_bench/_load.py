@@ -20,18 +20,37 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 @dataclass
 class Load:
-    """What a run measured: answers a second, and latencies in milliseconds."""
+    """What a run measured: latencies in milliseconds, least first; answers a second; how often which status came."""
 
+    latencies: list[float]
     rate: float
-    p50: float
-    p99: float
     statuses: dict[int, int]
+
+    @property
+    def p50(self) -> float:
+        """The median of the latencies."""
+        return statistics.median(self.latencies)
+
+    @property
+    def p95(self) -> float:
+        """What 95 of 100 latencies are below."""
+        return self.latencies[int(len(self.latencies) * 0.95)]
+
+    @property
+    def p99(self) -> float:
+        """What 99 of 100 latencies are below."""
+        return self.latencies[int(len(self.latencies) * 0.99)]
 
 
 def request(path: str, body: bytes) -> bytes:
     """Write a POST as it goes over the wire."""
     head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(body)}\r\n\r\n"
     return head.encode() + body
+
+
+def question(path: str) -> bytes:
+    """Write a GET as it goes over the wire."""
+    return f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode()
 
 
 def run_load(port: int, clients: int, requests_each: int, make: Callable[[int, int], bytes]) -> Load:
@@ -61,18 +80,18 @@ async def _run(port: int, clients: int, requests_each: int, make: Callable[[int,
     await asyncio.gather(*(client(payloads) for payloads in prepared))
     elapsed = time.perf_counter() - begun
     latencies.sort()
-    return Load(
-        rate=len(latencies) / elapsed,
-        p50=statistics.median(latencies),
-        p99=latencies[int(len(latencies) * 0.99)],
-        statuses=statuses,
-    )
+    return Load(latencies, len(latencies) / elapsed, statuses)
+
+
+def environment() -> dict[str, str]:
+    """Give the environment without settings of ours."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("AI_MEMORY_")}
 
 
 def start(arguments: list[str], port: int, env: dict[str, str] | None = None) -> subprocess.Popen[bytes]:
-    """Start a server process and wait until it answers."""
+    """Start a server process, with no other settings than those given here, and wait until it answers."""
     process = subprocess.Popen(
-        [sys.executable, *arguments], cwd=ROOT, env={**os.environ, **(env or {})}, stderr=subprocess.DEVNULL
+        [sys.executable, *arguments], cwd=ROOT, env={**environment(), **(env or {})}, stderr=subprocess.DEVNULL
     )
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
@@ -99,10 +118,12 @@ def free_port() -> int:
         return port
 
 
-def report(rows: list[dict[str, object]]) -> None:
-    """Print rows as a table, or as JSON with --json."""
+def report(rows: list[dict[str, object]], about: dict[str, object] | None = None) -> None:
+    """Print rows as a table, or as JSON with --json; `about` says what they were measured with."""
     if "--json" in sys.argv:
-        print(json.dumps(rows, indent=2))
+        print(json.dumps({**about, "rows": rows} if about else rows, indent=2))
         return
+    for key, value in (about or {}).items():
+        print(f"{key}: {value}")
     for row in rows:
         print("  ".join(f"{key}: {value}" for key, value in row.items()))

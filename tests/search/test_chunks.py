@@ -99,9 +99,16 @@ def test_a_huge_page_is_cut_quickly_into_bounded_chunks(text):
         ("fooBar fooBar", "foo Bar"),
         ("foo_bar foo-bar Foo FOO 2026-11-21T10:00:00Z 0d7c1a7e", ""),
         ("x" * 40 + "Y" * 40, ""),
+        ("日本語", "日 本 語"),
+        ("see 用SQLite存，数据 here\nplain line", "SQ Lite\nsee 用 SQLite 存 , 数 据 here"),
+        ("调用fooBar函数", "foo Bar\n调 用 fooBar 函 数"),
+        ("กำลังทำ", "ก า ล ง ท า"),
+        ("서울에서", "서 울 에 서"),
+        ("the ﬁle ＡＢＣ of é x²", "file ABC x2"),
+        ("größe naïve – “quoted”", ""),
     ],
 )
-def test_the_words_of_camel_case_are_told_apart(text, words):
+def test_the_words_that_the_tokenizer_does_not_see_are_told_apart(text, words):
     assert identifiers(text) == words
 
 

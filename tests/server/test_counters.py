@@ -46,8 +46,13 @@ async def test_the_status_counts_rows_links_and_what_of_them_can_be_searched(doo
         "pages_rows": 3,
         "pages_fts_rows": 3,
         "observations_rows": 4,
+        "observations_fts_rows": 4,
+        "turns_rows": 3,
         "links_from_latest_pages": 2,
         "unresolved_links_from_latest_pages": 1,
+        "latest_pages_missing_embeddings": 2,
+        "embedding_rows": 0,
+        "embedding_triples": [],
         "index_rebuilt": None,
     }
 
@@ -64,6 +69,14 @@ async def test_a_page_that_fell_out_of_the_search_tables_is_counted_as_missing_t
     assert (derived["pages_fts_rows"], derived["pages_rows"]) == (1, 2)
     await post(door, "compact")
     assert (await status_of(door))["derived"]["pages_fts_rows"] == 2
+
+
+async def test_an_observation_that_fell_out_of_the_search_table_is_counted_as_missing_there(memory, door, agent):
+    await agent(door).works()
+    with memory.stores.database.writing() as connection:
+        connection.execute("DELETE FROM turns_fts WHERE rowid = 2")
+    derived = (await status_of(door))["derived"]
+    assert (derived["observations_fts_rows"], derived["observations_rows"], derived["turns_rows"]) == (3, 4, 3)
 
 
 async def test_a_page_in_conflict_is_no_fault_of_the_index(door):

@@ -143,11 +143,12 @@ async def test_search_gives_a_bare_list_of_hits(door):
             "id": made["page_id"],
             **SHOP,
             "path": "a.md",
+            "kind": "fact",
             "title": "Saffron",
             "heading": "Saffron",
             "snippet": hits[0]["snippet"],
-            "score": hits[0]["score"],
-            "rank": -hits[0]["score"],
+            "rank": -1.1,
+            "why": "its words",
         }
     ]
     assert hits[0]["snippet"].startswith("It is <mark>red</mark>.")

@@ -1,0 +1,100 @@
+"""`search`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from ai_memory.cli.pages import at_option, at_query
+from ai_memory.cli.place import Place, json_option, placed
+from ai_memory.cli.remote import remote_of
+from ai_memory.cli.shown import local, marked, quiet, say
+
+_DEGRADED = "X-Memory-Degraded"
+
+
+@click.command()
+@click.argument("question", metavar="QUERY")
+@click.option("--limit", "-n", type=click.IntRange(1, 100), default=10, show_default=True, help="How many hits.")
+@click.option("--all", "everywhere", is_flag=True, help="In all projects, not this directory's alone.")
+@click.option("--scope", "-s", "scopes", multiple=True, metavar="WORKSPACE/PROJECT", help="In these (repeatable).")
+@click.option("--expired", is_flag=True, help="Also pages that have expired.")
+@click.option("--explain", is_flag=True, help="Say how each hit came to its place.")
+@at_option
+@placed
+@json_option
+@click.pass_context
+def search(
+    ctx: click.Context,
+    place: Place,
+    question: str,
+    limit: int,
+    everywhere: bool,
+    scopes: tuple[str, ...],
+    expired: bool,
+    explain: bool,
+    said: str | None,
+    as_json: bool,
+) -> None:
+    r"""Find pages and sessions by what they say, best first.
+
+    It looks in this directory's project, elsewhere in all of them. Type words, a question,
+    an identifier or a file's name; more words make it surer. With an embedder configured
+    it also finds what means the same in other words (see `ai-memory models`).
+
+    \b
+      "exact words"         as a phrase
+      path:decisions/       pages below a folder; or a pattern: path:*-plan.md
+      kind:gotcha           pages of a kind, or kind:session
+      tag:money             pages with a tag; tag:"two words"
+      since:2026-11-01      changed then or later; also yesterday, since:"3 days ago"
+      before:2026-11-21     changed before that day
+
+    Filters alone list the newest. With --at only words and path: can be asked for.
+    """
+    if sum((everywhere, bool(scopes), bool(place.workspace or place.project))) > 1:
+        raise click.UsageError("say where to look in one way: --all, --scope, or --project with --workspace")
+    remote = remote_of(ctx)
+    query: dict[str, str | list[str]] = {"q": question, "limit": str(limit), **at_query(said)}
+    if scopes:
+        query["scope"] = list(scopes)
+    elif not everywhere and (scope := place.scope_or_all(remote)):
+        query |= scope.query
+    query |= {key: "true" for key, chosen in (("expired", expired), ("explain", explain)) if chosen}
+    headers: dict[str, str] = {}
+    hits = remote.get("/admin/search", query, headers.update)
+    if degraded := headers.get(_DEGRADED):
+        quiet(f"by words alone: {degraded}")
+    if as_json:
+        click.echo(json.dumps(hits, indent=2))
+        return
+    if not hits:
+        say(f"no page or session says anything of {question!r}")
+    for number, hit in enumerate(hits):
+        if number:
+            click.echo()
+        _show(hit, explain=explain)
+
+
+def _show(hit: Mapping[str, Any], *, explain: bool) -> None:
+    heading = hit["heading"].removeprefix(hit["title"]).removeprefix("; ")
+    say(f"{hit['title']} > {heading}" if heading else hit["title"])
+    say(f"  {hit['workspace']}/{hit['project']}  {hit['path']}")
+    if hit["snippet"]:
+        who = f"{hit['turn']['kind']}, {local(hit['turn']['at'])}: " if "turn" in hit else ""
+        click.echo(f"  {who}{marked(hit['snippet'])}")
+    if explain:
+        quiet(f"  found by {hit['why']}")
+        for line in _details(hit.get("score_details") or {}):
+            quiet(f"    {line}")
+
+
+def _details(details: Mapping[str, Any]) -> list[str]:
+    lines = [
+        f"{name}: number {place['rank']}, score {place['score']:.3f}, share {place['share']:.2f}"
+        for name, place in details.get("streams", {}).items()
+    ]
+    return [*lines, f"standing × {details['factor']:.2f} = {details['fused']:.3f}"] if details else lines

@@ -1,0 +1,1 @@
+"""Embedders: texts as vectors, one file a vendor; libraries and models are loaded when one is made, not before."""

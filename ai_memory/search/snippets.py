@@ -1,0 +1,40 @@
+"""Snippets where the full-text index has none: of text without spaces, and of what was found by its meaning."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+_AROUND = 60
+_LONGEST = 240
+#: Headings, rules, and lines that say "key: value" say nothing that a person wants to read here.
+_NO_PROSE = re.compile(r"\s*(#{1,6}\s|(-{3,}|_{3,}|\*{3,})\s*$|[-*] \*\*[^*]+:\*\*)")
+
+
+def descriptor(text: str, title: str, summary: str) -> str:
+    """Say what a page or turn is about: its summary, else its first lines of prose, at most 240 characters.
+
+    Args:
+        text: of it, or of the part that was found.
+        title: lines that only repeat it are left out.
+        summary: what the page says of itself, or "".
+    """
+    if summary.strip():
+        return _cut(" ".join(summary.split()))
+    lines = (line.strip() for line in text[:4_000].splitlines())
+    return _cut(" ".join(line for line in lines if line and not _NO_PROSE.match(line) and line.strip("# ") != title))
+
+
+def marked_run(text: str, terms: Sequence[str]) -> str:
+    """Quote the first place of a term whose characters the index holds one by one, `<mark>` around it; "" without."""
+    for term in terms:
+        run = term.replace(" ", "")
+        place = text.find(run) if run != term else -1
+        if place >= 0:
+            before, after = text[max(0, place - _AROUND) : place], text[place + len(run) :][:_AROUND]
+            return " ".join(f"{before}<mark>{run}</mark>{after}".split())
+    return ""
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1].rsplit(' ', 1)[0]}…"

@@ -1,0 +1,24 @@
+"""Authority: the wire's factors, bounded."""
+
+import pytest
+
+from ai_memory.search.authority import authority_of
+
+
+@pytest.mark.parametrize(
+    ("path", "kind", "tier", "tags", "pinned", "factor"),
+    [
+        ("notes/a.md", "note", "", (), False, 1.0),
+        ("decisions/a.md", "decision", "semantic", (), False, 1.25),
+        ("sessions/a.md", "session", "episodic", (), False, 0.77),
+        ("gotchas/a.md", "gotcha", "working", (), True, 1.17),
+        ("_lint/report.md", "lint-report", "semantic", (), False, 0.9),
+        ("investigations/a.md", "fact", "semantic", (), False, 1.05),
+        ("decisions/a.md", "decision", "semantic", ("Canonical", "source_of_truth", "active"), True, 1.5),
+        ("decisions/a.md", "decision", "semantic", ("SUPERSEDED",), True, 0.65),
+        ("decisions/a.md", "decision", "semantic", ("historical", "test_fixture"), False, 0.55),
+        ("sessions/a.md", "session", "episodic", ("historical",), False, 0.77),
+    ],
+)
+def test_a_page_has_the_factor_of_its_standing(path, kind, tier, tags, pinned, factor):
+    assert authority_of(path, kind, tier, tags, pinned=pinned) == pytest.approx(factor)
