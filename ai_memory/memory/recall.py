@@ -29,9 +29,8 @@ from ai_memory.search.fusion import (
     with_neighbours,
 )
 from ai_memory.search.query import Query, query_of
-from ai_memory.search.snippets import descriptor, marked_run
+from ai_memory.search.snippets import around, descriptor, marked_run
 from ai_memory.store.page_index import PageRow
-from ai_memory.store.turn_index import FoundTurn
 
 #: So many of each stream go into the fusion, however few are asked for: one hit is the first of fifty.
 _POOL = 100
@@ -72,6 +71,7 @@ class Hit:
         why: what it was found by, in words.
         details: rank, score and share in each stream, and the factors.
         turn: of a session: the turn that is quoted.
+        is_page: whether the page is there to be read; that of a session may not be written yet.
     """
 
     project: Project
@@ -84,6 +84,7 @@ class Hit:
     why: str = ""
     details: dict[str, object] = field(default_factory=dict)
     turn: QuotedTurn | None = None
+    is_page: bool = True
 
     def as_json(self, *, explain: bool = False) -> dict[str, object]:
         """Give the hit as the wire has it; there a smaller rank is better."""
@@ -180,11 +181,11 @@ class Recall:
 
     def _lexical(
         self, query: Query, scope: Sequence[UUID], now: datetime, *, expired: bool
-    ) -> tuple[list[Stream], dict[Key, int], dict[Key, FoundTurn]]:
+    ) -> tuple[list[Stream], dict[Key, int], dict[Key, int]]:
         """Ask by words; gives the streams, and the chunk or turn by which each hit was found."""
         streams: list[Stream] = []
         chunks: dict[Key, int] = {}
-        turns: dict[Key, FoundTurn] = {}
+        turns: dict[Key, int] = {}
         if not query.match:
             return streams, chunks, turns
         words, filters = self._stores.words, query.filters
@@ -201,13 +202,13 @@ class Recall:
             streams.append(Stream("sessions", found, sought.ceiling))
             sought = words.sought("turns", query.terms)
             spoken = self._stores.turns.turns(sought.match, scope, _POOL, **within)
-            turns = {_key(each.project_id, each.session_id): each for each in spoken}
+            turns = {_key(each.project_id, each.session_id): each.turn for each in spoken}
             found = [(_key(each.project_id, each.session_id), each.score) for each in spoken]
             streams.append(Stream("turns", found, sought.ceiling))
         return streams, chunks, turns
 
     def _vectors(
-        self, query: Query, scope: Sequence[UUID], chunks: dict[Key, int], turns: dict[Key, FoundTurn]
+        self, query: Query, scope: Sequence[UUID], chunks: dict[Key, int], turns: dict[Key, int]
     ) -> tuple[Stream | None, str]:
         """Ask by meaning; adds the chunks and turns of what only that finds. None without an embedder, or in time."""
         vector, degraded = self._embedding.query(query.text)
@@ -215,23 +216,19 @@ class Recall:
             return None, degraded
         near = self._embedding.nearest(vector, scope, _POOL)
         by_chunk = self._stores.page_search.chunks(each.chunk for each in near if each.chunk)
-        by_turn = self._stores.turns.of(each.turn for each in near if each.turn)
+        by_turn = self._stores.turns.homes(each.turn for each in near if each.turn)
         found: dict[Key, float] = {}
         for each in near:
-            if each.chunk:
-                chunk = by_chunk.get(each.chunk)
-                key = (chunk.project_id, chunk.path) if chunk else None
+            chunk, home = by_chunk.get(each.chunk), by_turn.get(each.turn)
+            if chunk:
+                key = chunk.project_id, chunk.path
+                chunks.setdefault(key, each.chunk)
+            elif home:
+                key = _key(*home)
+                turns.setdefault(key, each.turn)
             else:
-                turn = by_turn.get(each.turn)
-                key = _key(turn.project_id, turn.session_id) if turn else None
-            if key is None:
                 continue
-            if key not in found:
-                found[key] = each.similarity
-                if each.chunk:
-                    chunks.setdefault(key, each.chunk)
-                else:
-                    turns.setdefault(key, by_turn[each.turn])
+            found.setdefault(key, each.similarity)
         return Stream(VECTORS, list(found.items())), degraded
 
     def _rows(
@@ -289,7 +286,7 @@ class Recall:
         query: Query,
         rows: dict[Key, PageRow | None],
         chunks: dict[Key, int],
-        turns: dict[Key, FoundTurn],
+        turns: dict[Key, int],
         factors: dict[Key, float],
     ) -> list[Hit]:
         search = self._stores.page_search
@@ -297,16 +294,13 @@ class Recall:
         came = [each.key for each in best if each.key not in chunks and each.key not in turns]
         chunks = chunks | search.beginnings(came)
         texts = search.chunks(chunks[each.key] for each in best if each.key in chunks)
-        quoted: list[str] = []
-        for each in best:
-            chunk = texts.get(chunks.get(each.key, 0))
-            turn = turns.get(each.key)
-            quoted.append(turn.text if turn else chunk.body if chunk else "")
-        snippets = self._stores.words.quotes(query.match, quoted) if query.match else [""] * len(quoted)
+        said = self._stores.turns.texts(turns[each.key] for each in best if each.key in turns)
+        places = [(said.get(turns.get(each.key, 0)), texts.get(chunks.get(each.key, 0))) for each in best]
+        quoted = [turn.text if turn else chunk.body if chunk else "" for turn, chunk in places]
+        snippets = self._snippets(query, quoted)
         hits = []
-        for each, text, snippet in zip(best, quoted, snippets, strict=True):
-            row, turn = rows[each.key], turns.get(each.key)
-            chunk = texts.get(chunks.get(each.key, 0))
+        for each, (turn, chunk), text, snippet in zip(best, places, quoted, snippets, strict=True):
+            row = rows[each.key]
             title = row.title if row else self._session_title(each.key)
             summary = row.summary if row and not turn else ""
             hits.append(
@@ -316,16 +310,23 @@ class Recall:
                     kind=row.kind if row else SESSION,
                     title=title,
                     heading=chunk.heading if chunk and not turn else "",
-                    snippet=snippet
-                    or marked_run(text, query.terms)
-                    or descriptor(text, "" if turn else title, summary),
+                    snippet=snippet or descriptor(text, "" if turn else title, summary),
                     score=each.score,
                     why=self._why(each),
                     details=self._details(each, factors[each.key]),
                     turn=QuotedTurn(turn.n, turn.at, turn.kind) if turn else None,
+                    is_page=row is not None,
                 )
             )
         return hits
+
+    def _snippets(self, query: Query, texts: Sequence[str]) -> list[str]:
+        """Quote of each text the place that fits a question; "" where it has none of the words."""
+        if not query.match:
+            return [""] * len(texts)
+        parts = [around(text, query.terms) for text in texts]
+        quotes = self._stores.words.quotes(query.match, parts)
+        return [quote or marked_run(part, query.terms) for quote, part in zip(quotes, parts, strict=True)]
 
     def _session_title(self, key: Key) -> str:
         session = self._stores.index.session(key[0], _session_id(key))
@@ -355,7 +356,7 @@ class Recall:
         pages = self._stores.page_search.find(match, scope, _POOL, now=now, at=at)
         pages = [each for each in pages if filters.take(each.path) and self._projects.known(each.project_id)][:limit]
         texts = self._stores.page_search.chunks(each.chunk for each in pages)
-        snippets = self._stores.words.quotes(query.match, [texts[each.chunk].body for each in pages]) if pages else []
+        snippets = self._snippets(query, [texts[each.chunk].body for each in pages])
         hits = [
             Hit(
                 project=self._projects.get(each.project_id),

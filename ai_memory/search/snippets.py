@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 
 _AROUND = 60
+#: In characters: of a longer text only a part is read for the place to quote.
+_PART = 16_000
 _LONGEST = 240
 #: Headings, rules, and lines that say "key: value" say nothing that a person wants to read here.
 _NO_PROSE = re.compile(r"\s*(#{1,6}\s|(-{3,}|_{3,}|\*{3,})\s*$|[-*] \*\*[^*]+:\*\*)")
@@ -23,6 +25,16 @@ def descriptor(text: str, title: str, summary: str) -> str:
         return _cut(" ".join(summary.split()))
     lines = (line.strip() for line in text[:4_000].splitlines())
     return _cut(" ".join(line for line in lines if line and not _NO_PROSE.match(line) and line.strip("# ") != title))
+
+
+def around(text: str, terms: Sequence[str]) -> str:
+    """Give the part of a text that has the first of the terms in it, as typed; of one that is not long, all."""
+    if len(text) <= _PART:
+        return text
+    lowered = text.lower()
+    places = [place for term in terms if (place := lowered.find(term.lower())) >= 0]
+    start = max(0, min(places, default=0) - _PART // 2)
+    return text[start : start + _PART]
 
 
 def marked_run(text: str, terms: Sequence[str]) -> str:

@@ -21,6 +21,8 @@ from ai_memory.store.page_index import Version, place_of
 
 #: So many pages are named of a commit: a rename of a workspace touches thousands.
 _NAMED = 20
+#: Of so many hits the best that is a page of the project is read.
+_LOOKED_AT = 20
 REMAINS = "git history and backups keep it"
 
 
@@ -75,10 +77,10 @@ async def read_page(request: web.Request) -> web.Response:
     def read() -> View:
         path = query.get("path", "")
         if not path:
-            hits = memory.recall.search(query["q"], [project], limit=1, at=at)
-            if not hits:
+            hits = memory.recall.search(query["q"], [project], limit=_LOOKED_AT, at=at)
+            path = next((hit.path for hit in hits if hit.is_page and hit.project.id == project.id), "")
+            if not path:
                 raise NotFoundError(f"no page of {project.label} says anything of {query['q']!r}")
-            path = hits[0].path
         view = memory.pages.read(project, path, revision=revision, at=at)
         if not (at or revision):
             memory.upkeep.reads.note(project.id, path)

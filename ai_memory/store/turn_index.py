@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -51,15 +51,22 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class FoundTurn:
-    """A turn that a search found; a greater score is better."""
+    """A turn that a search found, by its number in the index; a greater score is better."""
 
     project_id: UUID
     session_id: UUID
+    turn: int
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class TurnText:
+    """A turn as it can be quoted: its place in the session's raw log, when it was, what it is, and the whole text."""
+
     n: int
     at: datetime
     kind: str
     text: str
-    score: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +130,8 @@ class TurnIndex:
             # Few sessions have many of the best turns.
             window *= _WINDOW**2
         chosen = dict(list(best.values())[:limit])
-        texts = self.of(chosen)
-        return [replace(texts[number], score=score) for number, score in chosen.items() if number in texts]
+        homes = self.homes(chosen)
+        return [FoundTurn(*homes[number], number, score) for number, score in chosen.items() if number in homes]
 
     def sessions(
         self,
@@ -152,18 +159,23 @@ class TurnIndex:
         )
         return [FoundSession(stored_id(project), stored_id(session), -score) for project, session, score in rows]
 
-    def of(self, numbers: Iterable[int]) -> dict[int, FoundTurn]:
-        """Give turns by their numbers, without a score."""
+    def homes(self, numbers: Iterable[int]) -> dict[int, tuple[UUID, UUID]]:
+        """Give project and session of turns by their numbers."""
         rows = self._database.all(
-            "SELECT t.id, s.project, s.session, t.n, o.at, t.kind, t.text FROM json_each(?) "
-            "JOIN turns t ON t.id = value JOIN sessions s ON s.id = t.session "
+            "SELECT t.id, s.project, s.session FROM json_each(?) JOIN turns t ON t.id = value "
+            "JOIN sessions s ON s.id = t.session",
+            (json.dumps(list(numbers)),),
+        )
+        return {number: (stored_id(project), stored_id(session)) for number, project, session in rows}
+
+    def texts(self, numbers: Iterable[int]) -> dict[int, TurnText]:
+        """Give turns by their numbers."""
+        rows = self._database.all(
+            "SELECT t.id, t.n, o.at, t.kind, t.text FROM json_each(?) JOIN turns t ON t.id = value "
             "JOIN observations o ON o.session = t.session AND o.n = t.n",
             (json.dumps(list(numbers)),),
         )
-        return {
-            number: FoundTurn(stored_id(project), stored_id(session), n, moment(at), kind, text, 0.0)
-            for number, project, session, n, at, kind, text in rows
-        }
+        return {number: TurnText(n, moment(at), kind, text) for number, n, at, kind, text in rows}
 
     def optimize(self) -> None:
         """Write the full-text tables anew, without what was deleted."""

@@ -16,8 +16,9 @@ _TOKENIZER = "porter", ["unicode61", "remove_diacritics", "2"]
 _SATURATION = 2.2
 #: What FTS5 takes for the rarity of a word that most texts have.
 _NOT_RARE = 1e-6
-#: So many rows are scored, as far as a question has words that are rare enough: each takes about a microsecond.
-_SCORED = 2_000
+#: So many rows of a table are scored, as far as a question has words that are rare enough: of turns each takes about
+#: two microseconds, because the words around it are many.
+_SCORED = {"chunks": 2_000, "turns": 1_000, "sessions": 2_000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +57,9 @@ class Words:
         counts = sorted((min(known.get(stem, 0) for stem in found), term) for term, found in stems.items())
         rarity = {term: _rarity(rows, count) for count, term in counts}
         whole = _any(rarity)
-        if sum(count for count, _ in counts) <= _SCORED:
+        if sum(count for count, _ in counts) <= _SCORED[table]:
             return Sought(whole, _SATURATION * sum(rarity.values()))
-        needed, match = _needed(rows, counts)
+        needed, match = _needed(rows, counts, _SCORED[table])
         # What stands in the expression twice is scored twice.
         ceiling = _SATURATION * sum(rarity[term] for term in [*needed, *rarity])
         return Sought(f"({match}) AND ({whole})", ceiling)
@@ -91,19 +92,19 @@ class Words:
         return [snippets.get(number, "") for number in range(1, len(texts) + 1)]
 
 
-def _needed(rows: int, counts: Sequence[tuple[int, str]]) -> tuple[list[str], str]:
+def _needed(rows: int, counts: Sequence[tuple[int, str]], most: int) -> tuple[list[str], str]:
     """Choose the terms of which a text has to have one, or all where not one of them is rare; gives them, and that."""
     needed: list[str] = []
     expected = 0.0
     for count, term in counts:
-        if needed and expected + count > _SCORED:
+        if needed and expected + count > most:
             break
         needed.append(term)
         expected += count
-    if expected <= _SCORED:
+    if expected <= most:
         return needed, _any(needed)
     for count, term in counts[1:]:
-        if expected <= _SCORED:
+        if expected <= most:
             break
         needed.append(term)
         expected *= count / rows

@@ -12,7 +12,10 @@ SHOP = {"cwd": "/srv/shop", "repo_root": "/srv/shop"}
 
 
 def turns(world, match, *projects):
-    return [each.text for each in world.memory.stores.turns.turns(match, [each.id for each in projects], 10)]
+    index = world.memory.stores.turns
+    found = [each.turn for each in index.turns(match, [each.id for each in projects], 10)]
+    texts = index.texts(found)
+    return [texts[number].text for number in found]
 
 
 def named(world, match, *projects):
@@ -56,7 +59,8 @@ def test_a_doubled_delivery_is_indexed_once(world, ids):
 def test_events_that_come_late_are_found_and_the_same_after_a_rebuild(world, ids):
     world.works(ids[0], prompt="The first", answer="Done.")
     assert send(world, ids[0], at=world.now - timedelta(minutes=2), **SHOP)[0] == "stored"
-    (late,) = world.memory.stores.turns.turns("late", (), 10)
+    index = world.memory.stores.turns
+    (late,) = index.texts(each.turn for each in index.turns("late", (), 10)).values()
     assert (late.n, late.at, late.text) == (4, world.now - timedelta(minutes=2), "late words")
     rebuilt(world)
     send(world, ids[0], event="session-end", at=world.now - timedelta(days=2), **SHOP)

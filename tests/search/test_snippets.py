@@ -1,6 +1,6 @@
 """Snippets where the full-text index has none."""
 
-from ai_memory.search.snippets import descriptor, marked_run
+from ai_memory.search.snippets import around, descriptor, marked_run
 
 
 def test_the_summary_of_a_page_describes_it():
@@ -20,3 +20,10 @@ def test_a_long_description_ends_at_a_word():
 def test_words_without_spaces_between_them_are_quoted_where_they_stand():
     assert marked_run("我们决定使用数据库迁移工具", ["数 据", "据 库"]) == "我们决定使用<mark>数据</mark>库迁移工具"
     assert marked_run("nothing of it", ["数 据", "rounding"]) == ""
+
+
+def test_of_a_long_text_the_part_with_the_words_is_read():
+    text = "noise " * 20_000 + "Saffron here. " + "noise " * 20_000
+    part = around(text, ["absent", "saffron"])
+    assert (len(part), "Saffron here." in part) == (16_000, True)
+    assert (around("short", ["x"]), len(around(text, ["absent"]))) == ("short", 16_000)

@@ -10,7 +10,7 @@ from ai_memory.model.session import advanced, begun
 from ai_memory.search.turns import turns_of
 from ai_memory.store.index import Index, Row
 from ai_memory.store.sqlite import Database
-from ai_memory.store.turn_index import TurnIndex
+from ai_memory.store.turn_index import TurnIndex, TurnText
 
 SHOP, OTHER = UUID(int=1), UUID(int=2)
 START = datetime(2026, 3, 3, 22, 0, tzinfo=UTC)
@@ -41,7 +41,13 @@ class Desk:
         self.index.save([Row(known, known.observations, observations, turns_of(known, observations))])
 
     def turns(self, match, *projects, **when):
-        return [each.text for each in self.found.turns(match, projects, 10, **when)]
+        return [each.text for each in self.said(match, *projects, **when)]
+
+    def said(self, match, *projects, **when):
+        """The turns that are found, as they can be quoted."""
+        found = [each.turn for each in self.found.turns(match, projects, 10, **when)]
+        texts = self.found.texts(found)
+        return [texts[number] for number in found]
 
     def named(self, match, *projects, **when):
         return [each.session_id.int for each in self.found.sessions(match, projects, 10, **when)]
@@ -70,10 +76,9 @@ def test_a_prompt_an_answer_a_tools_result_and_a_summary_are_found_with_place_ti
     )
     (found,) = desk.found.turns("rounding", (), 10)
     assert (found.project_id, found.session_id) == (SHOP, UUID(int=1))
-    assert (found.n, found.at, found.kind) == (0, START + timedelta(minutes=1), "prompt")
-    assert found.text == "Why does rounding fail?"
     assert math.isfinite(found.score)
-    best = [desk.found.turns(match, (), 10)[0] for match in ("red", "half", "ledger")]
+    assert desk.said("rounding")[0] == TurnText(0, START + timedelta(minutes=1), "prompt", "Why does rounding fail?")
+    best = [desk.said(match)[0] for match in ("red", "half", "ledger")]
     assert [(each.n, each.kind, each.text) for each in best] == [
         (1, "tool", "three tests red"),
         (2, "answer", "Half up."),
@@ -86,7 +91,10 @@ def test_the_best_turn_of_each_session_is_found_best_first(desk):
     desk.says((PROMPT, "words " * 40 + "cache"), session=2)
     desk.says(*((PROMPT, f"about something else {n}") for n in range(9)), session=3)
     found = desk.found.turns("cache", (), 10)
-    assert [(each.session_id.int, each.n) for each in found] == [(1, 0), (2, 0)]
+    assert [(each.session_id.int, text) for each, text in zip(found, desk.turns("cache"), strict=True)] == [
+        (1, "cache"),
+        (2, "words " * 40 + "cache"),
+    ]
     assert found[0].score > found[1].score > 0
     assert [each.session_id.int for each in desk.found.turns("cache", (), 1)] == [1]
 
@@ -233,7 +241,7 @@ def test_an_empty_question_finds_nothing(desk):
 def test_an_event_that_comes_late_has_the_place_in_which_it_came(desk):
     desk.says((PROMPT, "Question"), (ANSWER, "Answer"))
     desk.says((PROMPT, "Overtaken"), late=START)
-    (found,) = desk.found.turns("overtaken", (), 10)
+    (found,) = desk.said("overtaken")
     assert (found.n, found.at) == (2, START)
     assert around(desk, "overtaken") == ["Question", "Answer"]
 
