@@ -240,7 +240,7 @@ def test_ten_thousand_pages_of_one_project_are_opened_listed_found_and_walked(wo
     assert len(walk.changed) == 9_999
     shop = project(world)
     assert len(world.memory.stores.pages.pages(shop.id)) == 10_000
-    assert found(world, "nutmeg4321") == ["many/21/4321.md"]
+    assert found(world, "nutmeg4321") == ["many/21/4321.md", "notes/first.md"]
     first = world.memory.pages.read(shop, "notes/first.md")
     assert (first.backlink_count, len(first.backlinks)) == (9_999, 100)
     assert world.memory.stores.wiki.git.dirty() == set()
@@ -251,5 +251,5 @@ def test_ten_thousand_pages_of_one_project_are_opened_listed_found_and_walked(wo
         file.unlink()
     world.open()
     assert world.memory.status(bind="")["counts"] == counts
-    assert found(world, "nutmeg4321") == ["many/21/4321.md"]
+    assert found(world, "nutmeg4321") == ["many/21/4321.md", "notes/first.md"]
     assert world.memory.outside.reconcile().changed == []

@@ -277,7 +277,7 @@ def test_a_project_that_somebody_took_out_with_git_leaves_the_index(world, ids, 
     git(world, "commit", "-qm", "gone")
     passed(world, 2)
     assert (labels(world), world.memory.stores.pages.counts()["pages"]) == ([], 0)
-    assert world.memory.stores.pages.search("xanthippe", [], 5, now=world.now) == []
+    assert world.memory.stores.page_search.find("xanthippe", [], 5, now=world.now) == []
     assert named(world, "raw_logs_of_unknown") == 1
     mirror(world)
     git(world, "revert", "--no-edit", "HEAD")

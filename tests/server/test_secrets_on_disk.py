@@ -71,11 +71,14 @@ def everything(folder):
 
 
 def index_texts(file):
-    """Every value of every table of the index, and every word of its full-text index."""
+    """Every value of every table of the index, and every word of its full-text tables (`…_words` lists them)."""
     connection = apsw.Connection(str(file))
-    connection.execute("CREATE VIRTUAL TABLE temp.words USING fts5vocab('main', 'chunks_fts', 'row')")
-    names = connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'chunks_fts%'")
-    for name in ["temp.words", *(name for (name,) in names.fetchall())]:
+    names = connection.execute(
+        "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE '%\\_fts%' ESCAPE '\\'"
+    )
+    names = [name for (name,) in names.fetchall()]
+    assert {"chunks_words", "turns_words", "sessions_words", "turns", "vectors"} <= set(names)
+    for name in names:
         for row in connection.execute(f"SELECT * FROM {name}"):
             yield from (str(value) for value in row)
     connection.close()
