@@ -23,6 +23,7 @@ QUESTIONS = {
     "turns": "SELECT s.project, s.session, t.n, t.kind, t.text, t.words, hex(t.hash) FROM turns t "
     "JOIN sessions s ON s.id = t.session",
     "chunks_words": "SELECT term, doc, cnt FROM chunks_words",
+    "former_words": "SELECT term, doc, cnt FROM former_words",
 }
 #: Those have no text of their own: each place of each word, by what the row is about.
 PLACES = {
@@ -31,6 +32,14 @@ PLACES = {
     "sessions_words": "SELECT s.project, s.session, f.term, f.col, f.offset FROM temp.places f "
     "LEFT JOIN sessions s ON s.id = f.doc",
 }
+#: What a search for a word finds, the best first, and how good that is.
+ANSWERS = (
+    "SELECT -bm25(chunks_fts, 2.0, 1.0, 0.7) AS score, t.project, t.path, c.n FROM chunks_fts "
+    "JOIN chunks c ON c.id = chunks_fts.rowid JOIN texts t ON t.id = c.text WHERE chunks_fts MATCH ? "
+    "ORDER BY score DESC, t.project, t.path, c.n"
+)
+#: So many words are asked for, the most frequent and the rarest.
+ASKED = 20
 #: What an embedder has made: after a rebuild it makes it again.
 EMBEDDED = {"models", "vectors", "embedding_failures"}
 
@@ -50,7 +59,8 @@ def rows_of(data):
     file = data / "db" / "index.db"
     assert tables(file) == {*QUESTIONS, *PLACES, *EMBEDDED}, "a new table of the index needs a question here"
     connection = apsw.Connection(str(file))
-    connection.execute("INSERT INTO chunks_fts (chunks_fts, rank) VALUES ('integrity-check', 1)")
+    for table in ("chunks_fts", "former_fts"):
+        connection.execute(f"INSERT INTO {table} ({table}, rank) VALUES ('integrity-check', 1)")
     found = {name: sorted(connection.execute(sql).fetchall(), key=repr) for name, sql in QUESTIONS.items()}
     for name, sql in PLACES.items():
         table = name.replace("_words", "_fts")
@@ -58,6 +68,9 @@ def rows_of(data):
         connection.execute(f"CREATE VIRTUAL TABLE temp.places USING fts5vocab (main, {table}, instance)")
         found[name] = sorted(connection.execute(sql).fetchall(), key=repr)
         connection.execute("DROP TABLE temp.places")
+    words = connection.execute("SELECT term FROM chunks_words ORDER BY doc, term").fetchall()
+    asked = [f'"{word}"' for (word,) in [*words[:ASKED], *words[-ASKED:]]]
+    found["answers"] = [(each, *row) for each in asked for row in connection.execute(ANSWERS, (each,))]
     connection.close()
     return found
 

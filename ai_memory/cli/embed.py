@@ -10,8 +10,9 @@ from contextlib import contextmanager
 import click
 
 from ai_memory.cli.place import Place, json_option, placed
-from ai_memory.cli.remote import remote_of
+from ai_memory.cli.remote import RefusedError, Remote, remote_of
 from ai_memory.cli.shown import quiet
+from ai_memory.model.scope import DEFAULT_WORKSPACE
 
 #: So often the bar moves.
 _SECONDS = 2
@@ -31,8 +32,7 @@ def embed(ctx: click.Context, place: Place, force: bool, dry_run: bool, as_json:
     embedded anew, which a vendor charges for.
     """
     remote = remote_of(ctx)
-    scope = place.scope(remote)
-    body = {**scope.query, "all_projects": force and not place.project, "dry_run": dry_run, "seconds": _SECONDS}
+    body = {**_asked(place, remote, force=force), "dry_run": dry_run, "seconds": _SECONDS}
     report = remote.post("/admin/embed", {**body, "reembed": force}, patient=True)
     embedded, skipped = report["embedded"], report["skipped"]
     with _progress() as show:
@@ -51,6 +51,20 @@ def embed(ctx: click.Context, place: Place, force: bool, dry_run: bool, as_json:
     click.echo(f"embedded {embedded:,} texts ({model}); {skipped:,} had vectors")
     if report["failed"]:
         click.echo(f"{report['failed']:,} were refused: `ai-memory status` tells the last error")
+
+
+def _asked(place: Place, remote: Remote, *, force: bool) -> dict[str, object]:
+    """Name what is embedded: a project, or all of the workspace that a directory belongs to."""
+    if not force or place.project:
+        return {**place.scope(remote).query}
+    try:
+        workspace = remote.get("/admin/where", place.routing())["workspace"]
+    except RefusedError as error:
+        # A home directory belongs to no project.
+        if error.status != 400:
+            raise
+        workspace = place.workspace or DEFAULT_WORKSPACE
+    return {"workspace": workspace, "all_projects": True}
 
 
 @contextmanager

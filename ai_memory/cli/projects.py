@@ -209,7 +209,7 @@ def purge(
     done = "is purged" if confirm else "would be purged"
     remains = f"what remains: {answer['remains']}"
     if not asked.get("compact"):
-        remains += "; `ai-memory compact` takes it out of the free space of the databases"
+        remains += "; the databases have it in their free space and logs until `ai-memory compact` takes it out"
     lines = [f"{what} {done}: {_counts(answer, '_deleted')}", remains]
     if answer.get("at_work") and not confirm:
         lines.append(f"at work right now: {', '.join(answer['at_work'])} (it would need --force)")

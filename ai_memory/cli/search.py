@@ -39,7 +39,7 @@ def search(
     said: str | None,
     as_json: bool,
 ) -> None:
-    r"""Find pages and sessions by what they say, best first.
+    """Find pages and sessions by what they say, best first.
 
     It looks in this directory's project, elsewhere in all of them. Type words, a question,
     an identifier or a file's name; more words make it surer. With an embedder configured
@@ -54,7 +54,7 @@ def search(
       before:2026-11-21     changed before that day
 
     Filters alone list the newest. With --at only words and path: can be asked for.
-    """
+    """  # noqa: D301 - click reads the backspace
     if sum((everywhere, bool(scopes), bool(place.workspace or place.project))) > 1:
         raise click.UsageError("say where to look in one way: --all, --scope, or --project with --workspace")
     remote = remote_of(ctx)

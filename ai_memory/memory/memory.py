@@ -43,6 +43,7 @@ from ai_memory.store.git import MergeUnfinishedError
 from ai_memory.store.index import Row
 from ai_memory.store.lock import DirectoryLock
 from ai_memory.store.rawlog import RawFile
+from ai_memory.store.steps import Step, reached
 from ai_memory.store.swap import clear_leftovers, finish_restore
 
 _GRACE_SECONDS = 5.0
@@ -125,16 +126,19 @@ class Memory:
             self._catch_up(reindexing or (lambda *_: None))
 
     def close(self) -> None:
-        """Bring what is due to an end, close the stores and give the lock back."""
-        try:
+        """Bring what is due to an end, close the stores and give the lock back.
+
+        Raises:
+            StorageError, apsw.Error: one of these failed; all the others are done.
+        """
+        with ExitStack() as closing:
+            closing.callback(self._lock.release)
+            closing.callback(self.stores.close)
+            closing.callback(self.embedding.close)
             # What is left over is due again at the next start; in the middle of somebody's merge that is all.
             with suppress(MergeUnfinishedError):
                 self.sessions.settle(_GRACE_SECONDS)
             self.upkeep.reads.flush(now=True)
-        finally:
-            self.embedding.close()
-            self.stores.close()
-            self._lock.release()
 
     def backup(self) -> IO[bytes]:
         """Make a backup of everything durable; see `memory.backup.save`."""
@@ -164,7 +168,6 @@ class Memory:
         with self.indexing.telling():
             self.indexing.former_texts(progress)
         marks = self.stores.index.raw_marks()
-        rebuilt = not marks
         files = [file for file in self.stores.rawlog.files() if not self._is_left_out(file)]
         for done, file in enumerate(files, start=1):
             mark = marks.get((file.project_id, file.session_id), 0)
@@ -174,7 +177,8 @@ class Memory:
         self._settle_sessions_without_log(marks.keys() - {(file.project_id, file.session_id) for file in files})
         self.stores.pages.drop_old_texts(self.stores.wiki.is_buried)
         self.forget_keys()
-        self.sessions.recover_marks(index_was_lost=rebuilt)
+        # Not whether it had rows: a start that was killed in the middle of this has left some.
+        self.sessions.recover_marks(index_was_lost=not self.stores.index.has_marks_recovered())
         self.sessions.note_unfinished()
 
     def _settle_sessions_without_log(self, places: Iterable[tuple[UUID, UUID]]) -> None:
@@ -207,6 +211,7 @@ class Memory:
             turns = turns_of(session, observations)
             self.stores.index.save([Row(session, size, observations, turns, file.written)])
             self.catch_up_meter.count("observations", self._clock(), len(observations))
+        reached(Step.INDEX_SESSION_READ)
 
     # Status
 

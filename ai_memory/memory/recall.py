@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -16,6 +16,7 @@ from ai_memory.memory.stores import Stores
 from ai_memory.model.filters import SESSION, Filters
 from ai_memory.model.handoff import stamp
 from ai_memory.model.scope import GLOBAL_PROJECT, Project
+from ai_memory.model.tombstone import Tombstone
 from ai_memory.search.authority import authority_of
 from ai_memory.search.fusion import (
     LINKS,
@@ -34,6 +35,8 @@ from ai_memory.store.page_index import PageRow
 
 #: So many of each stream go into the fusion, however few are asked for: one hit is the first of fifty.
 _POOL = 100
+#: What is farther from a question in meaning has nothing to do with it, in any model that we know.
+_FAR = 0.2
 #: A question that names a project means it: so much more do its hits count where others are searched, too.
 _NAMED = 1.2
 #: What sessions that have no page yet are taken for.
@@ -123,6 +126,8 @@ class Recall:
         self._stores = stores
         self._projects = projects
         self._embedding = embedding
+        self._gone: Mapping[UUID, Mapping[str, Tombstone]] = {}
+        self._without: list[int] = []
 
     def search(
         self, text: str, projects: Sequence[Project] = (), *, limit: int = 10, at: datetime | None = None
@@ -161,9 +166,13 @@ class Recall:
             return self._listing(query.filters, scope, limit, now, expired=expired)
         lexical, chunks, turns = self._lexical(query, scope, now, expired=expired)
         vectors, degraded = self._vectors(query, scope, chunks, turns)
-        found = fused(lexical, vectors, exact=query.exact)
+        found = [each for each in fused(lexical, vectors, exact=query.exact) if self._may_be_shown(each.key, scope)]
+        if query.filters != Filters():
+            fitting = self._rows(found, query.filters, now, expired=expired)
+            found = [each for each in found if each.key in fitting]
         found = with_neighbours(found, self._stores.page_search.neighbours(seeds(found)))[:_POOL]
-        rows = self._rows(found, query.filters, scope, now, expired=expired)
+        found = [each for each in found if self._may_be_shown(each.key, scope)]
+        rows = self._rows(found, query.filters, now, expired=expired)
         named = self._named(query.text) if len(scope) != 1 else set()
         factors = {key: _standing(key, row) * (_NAMED if key[0] in named else 1.0) for key, row in rows.items()}
         best = weighed((each for each in found if each.key in rows), factors)[:limit]
@@ -195,13 +204,15 @@ class Recall:
         found = [((each.project_id, each.path), each.score) for each in pages]
         streams.append(Stream("pages", found, sought.ceiling))
         if filters.take_sessions:
-            within = {"since": filters.since, "before": filters.before}
+            since, before, hidden = filters.since, filters.before, self._hidden()
             sought = words.sought("sessions", query.terms)
-            sessions = self._stores.turns.sessions(sought.match, scope, _POOL, **within)
+            sessions = self._stores.turns.sessions(
+                sought.match, scope, _POOL, since=since, before=before, without=hidden
+            )
             found = [(_key(each.project_id, each.session_id), each.score) for each in sessions]
             streams.append(Stream("sessions", found, sought.ceiling))
             sought = words.sought("turns", query.terms)
-            spoken = self._stores.turns.turns(sought.match, scope, _POOL, **within)
+            spoken = self._stores.turns.turns(sought.match, scope, _POOL, since=since, before=before, without=hidden)
             turns = {_key(each.project_id, each.session_id): each.turn for each in spoken}
             found = [(_key(each.project_id, each.session_id), each.score) for each in spoken]
             streams.append(Stream("turns", found, sought.ceiling))
@@ -211,10 +222,12 @@ class Recall:
         self, query: Query, scope: Sequence[UUID], chunks: dict[Key, int], turns: dict[Key, int]
     ) -> tuple[Stream | None, str]:
         """Ask by meaning; adds the chunks and turns of what only that finds. None without an embedder, or in time."""
-        vector, degraded = self._embedding.query(query.text)
+        # Signs alone mean nothing.
+        vector, degraded = self._embedding.query(query.text) if any(map(str.isalnum, query.text)) else (None, "")
         if vector is None:
             return None, degraded
-        near = self._embedding.nearest(vector, scope, _POOL)
+        # One long session has many turns, and filters fit few of what is near.
+        near = self._embedding.nearest(vector, scope, 4 * _POOL)
         by_chunk = self._stores.page_search.chunks(each.chunk for each in near if each.chunk)
         by_turn = self._stores.turns.homes(each.turn for each in near if each.turn)
         found: dict[Key, float] = {}
@@ -228,37 +241,39 @@ class Recall:
                 turns.setdefault(key, each.turn)
             else:
                 continue
-            found.setdefault(key, each.similarity)
-        return Stream(VECTORS, list(found.items())), degraded
+            if each.similarity >= _FAR:
+                found.setdefault(key, each.similarity)
+        return Stream(VECTORS, list(found.items())[:_POOL]), degraded
+
+    def _may_be_shown(self, key: Key, scope: Sequence[UUID]) -> bool:
+        """Tell whether a hit is in the scope, and is not deleted: of a session without its page nothing is shown."""
+        return (
+            (not scope or key[0] in scope)
+            and self._projects.known(key[0]) is not None
+            and not self._stores.wiki.is_gone(*key)
+        )
 
     def _rows(
-        self,
-        found: Iterable[Candidate],
-        filters: Filters,
-        scope: Sequence[UUID],
-        now: datetime,
-        *,
-        expired: bool,
+        self, found: Iterable[Candidate], filters: Filters, now: datetime, *, expired: bool
     ) -> dict[Key, PageRow | None]:
-        """Give the page of each hit that may be shown, None for a session that has none (yet)."""
-        keys = [each.key for each in found]
-        fitting = self._stores.page_search.fitting(keys, filters)
+        """Give the page of each hit that filters fit, None for a session that has none (yet)."""
+        places = {each.key: each.places for each in found}
+        search = self._stores.page_search
+        known = search.fitting(places, Filters())
+        fitting = known if filters == Filters() else search.fitting(places, filters)
         rows: dict[Key, PageRow | None] = {}
-        for key in keys:
-            row = fitting.get(key)
-            if (scope and key[0] not in scope) or self._projects.known(key[0]) is None:
+        for key, place in places.items():
+            row = known.get(key)
+            if row and row.expires_at and row.expires_at <= now and not expired:
                 continue
-            if self._stores.wiki.is_gone(*key):
-                # Of a session whose page somebody deleted nothing is shown, although its raw log is there.
-                continue
-            if row is None:
-                # What a session said was narrowed by the streams; its page may not be written, or say less.
-                spoke = session_of(key[1]) and filters.take_sessions and filters.take(key[1])
-                if not (spoke and self._is_within(key, filters)):
-                    continue
-            elif row.expires_at and row.expires_at <= now and not expired:
-                continue
-            rows[key] = row
+            # What a session said was narrowed by its turns; its page may not be written, or say less.
+            if key in fitting or (
+                session_of(key[1])
+                and filters.take_sessions
+                and filters.take(key[1])
+                and ("turns" in place or self._is_within(key, filters))
+            ):
+                rows[key] = row
         return rows
 
     def _is_within(self, key: Key, filters: Filters) -> bool:
@@ -266,8 +281,19 @@ class Recall:
         if session is None:
             return False
         return (not filters.since or session.last >= filters.since) and (
-            not filters.before or session.last < filters.before
+            not filters.before or session.started < filters.before
         )
+
+    def _hidden(self) -> list[int]:
+        """Name the rows of sessions whose pages somebody deleted, or that went cold; read when tombstones change."""
+        gone = dict(self._stores.wiki.gone)
+        if self._gone.keys() != gone.keys() or any(self._gone[scope] is not gone[scope] for scope in gone):
+            sessions = (
+                (scope, session) for scope, stones in gone.items() for path in stones if (session := session_of(path))
+            )
+            self._without = self._stores.turns.rows(sessions)
+            self._gone = gone
+        return self._without
 
     def _named(self, text: str) -> set[UUID]:
         """Name the projects whose names are in a question."""
@@ -310,7 +336,7 @@ class Recall:
                     kind=row.kind if row else SESSION,
                     title=title,
                     heading=chunk.heading if chunk and not turn else "",
-                    snippet=snippet or descriptor(text, "" if turn else title, summary),
+                    snippet=snippet or descriptor(around(text, ()), "" if turn else title, summary),
                     score=each.score,
                     why=self._why(each),
                     details=self._details(each, factors[each.key]),
@@ -352,8 +378,9 @@ class Recall:
         filters = query.filters
         if filters.kinds or filters.tags or filters.since or filters.before:
             raise BadRequestError("of the filters only path: works on former versions")
-        match = self._stores.words.sought("chunks", query.terms).match
-        pages = self._stores.page_search.find(match, scope, _POOL, now=now, at=at)
+        if not query.match:
+            raise BadRequestError("former versions are searched by words: say some")
+        pages = self._stores.page_search.find(query.match, scope, _POOL, now=now, at=at, filters=filters)
         pages = [each for each in pages if filters.take(each.path) and self._projects.known(each.project_id)][:limit]
         texts = self._stores.page_search.chunks(each.chunk for each in pages)
         snippets = self._snippets(query, [texts[each.chunk].body for each in pages])
@@ -376,6 +403,9 @@ class Recall:
         search = self._stores.page_search
         keys = search.newest(scope, limit, now=now, filters=filters, expired=expired)
         rows = search.fitting(keys, Filters())
+        beginnings = search.beginnings(keys)
+        texts = search.chunks(beginnings.values())
+        bodies = {key: texts[number].body for key, number in beginnings.items() if number in texts}
         hits = [
             Hit(
                 project=self._projects.get(key[0]),
@@ -383,7 +413,7 @@ class Recall:
                 kind=rows[key].kind,
                 title=rows[key].title,
                 heading="",
-                snippet=rows[key].summary,
+                snippet=descriptor(around(bodies.get(key, ""), ()), rows[key].title, rows[key].summary),
                 score=0.0,
                 why="the filters; the last changed first",
             )

@@ -262,6 +262,8 @@ class Sessions:
                 # It does not follow its session any more: what the ledgers have is all that is known of it.
                 committed = max(committed, self._in_ledgers(project, session))
             index.mark(session, compiled=max(compiled, committed), committed=committed)
+        if index_was_lost:
+            index.note_marks_recovered()
 
     def _in_ledgers(self, project: Project, session: Session) -> int:
         """Count how many of a session's observations have their line in the ledgers already, from the first one on."""

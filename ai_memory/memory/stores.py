@@ -57,9 +57,11 @@ class Stores:
     intake_lock: threading.RLock = field(default_factory=threading.RLock)
 
     def close(self) -> None:
-        """Close what has to be closed."""
-        self.database.close()
-        self.state.close()
+        """Close what has to be closed, the one also when the other fails."""
+        try:
+            self.database.close()
+        finally:
+            self.state.close()
 
 
 class WikiMissingError(StorageError):

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 
 #: The kind of sessions, beside those of pages.
 SESSION = "session"
+_SESSIONS = "sessions/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +38,9 @@ class Filters:
 
     @property
     def take_sessions(self) -> bool:
-        """Tell whether sessions can fit: they have no tags."""
-        return not self.tags and (not self.kinds or SESSION in self.kinds)
-
-    @property
-    def take_pages(self) -> bool:
-        """Tell whether pages other than those of sessions can fit."""
-        return not self.kinds or any(kind != SESSION for kind in self.kinds)
+        """Tell whether sessions can fit: they have no tags, and their pages one folder."""
+        there = not self.paths or any(
+            any(sign in each for sign in "*?[") or each.startswith(_SESSIONS) or _SESSIONS.startswith(each)
+            for each in self.paths
+        )
+        return there and not self.tags and (not self.kinds or SESSION in map(str.casefold, self.kinds))

@@ -79,16 +79,17 @@ def fused(lexical: Iterable[Stream], vectors: Stream | None, *, exact: bool) -> 
     found: dict[Key, Candidate] = {}
     for stream in lexical:
         whole = stream.ceiling or 1.0
-        _place(found, stream, [score / whole * _TRUST[stream.name] for _, score in stream.found])
+        _place(found, stream, [min(1.0, score / whole) * _TRUST[stream.name] for _, score in stream.found])
     words = {key: max(place.share for place in each.places.values()) for key, each in found.items()}
     best = max(words.values(), default=0.0) or 1.0
     weight = 0.0
     if vectors and vectors.found:
         first, second = [*sorted(words.values(), reverse=True), 0.0, 0.0][:2]
-        weight = (MEANING_EXACT if exact else MEANING) * (1 - _SURE * (1 - second / first if first else 0.0))
+        # A lone hit that has few of the words is sure of nothing.
+        weight = (MEANING_EXACT if exact else MEANING) * (1 - _SURE * (first - second))
         scores = [score for _, score in vectors.found]
-        spread = (max(scores) - min(scores)) or 1.0
-        _place(found, vectors, [(score - min(scores)) / spread for score in scores])
+        least, spread = min(scores), max(scores) - min(scores)
+        _place(found, vectors, [(score - least) / spread if spread else 1.0 for score in scores])
     for key, each in found.items():
         each.score = (1 - weight) * words.get(key, 0.0) / best + weight * each.share(VECTORS)
     return _ordered(found.values())

@@ -10,6 +10,7 @@ _AROUND = 60
 _PART = 16_000
 _LONGEST = 240
 #: Headings, rules, and lines that say "key: value" say nothing that a person wants to read here.
+_STORED_MARKS = re.compile(r"</?mark>")
 _NO_PROSE = re.compile(r"\s*(#{1,6}\s|(-{3,}|_{3,}|\*{3,})\s*$|[-*] \*\*[^*]+:\*\*)")
 
 
@@ -23,12 +24,17 @@ def descriptor(text: str, title: str, summary: str) -> str:
     """
     if summary.strip():
         return _cut(" ".join(summary.split()))
-    lines = (line.strip() for line in text[:4_000].splitlines())
-    return _cut(" ".join(line for line in lines if line and not _NO_PROSE.match(line) and line.strip("# ") != title))
+    lines = [line for line in map(str.strip, text[:4_000].splitlines()) if line]
+    prose = [line for line in lines if not _NO_PROSE.match(line) and line.strip("# ") != title]
+    return _cut(" ".join(prose or lines[:1]))
 
 
 def around(text: str, terms: Sequence[str]) -> str:
-    """Give the part of a text that has the first of the terms in it, as typed; of one that is not long, all."""
+    """Give the part of a text that has the first of the terms in it, as typed; of one that is not long, all.
+
+    Marks that somebody stored are left out: those of a snippet are ours.
+    """
+    text = _STORED_MARKS.sub("", text)
     if len(text) <= _PART:
         return text
     lowered = text.lower()

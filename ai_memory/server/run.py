@@ -18,6 +18,7 @@ from ai_memory.server.app import create_app
 
 _log = logging.getLogger(__name__)
 
+_LONGEST_LINE = 128 * 1024
 _GRACE_SECONDS = 5.0
 
 
@@ -87,7 +88,14 @@ async def _serve(memory: Memory) -> None:
         else:
             loop.add_signal_handler(getattr(signal, name), stop.set)
     app = create_app(memory, bind=f"{host}:{port}")
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_GRACE_SECONDS, keepalive_timeout=75)
+    runner = web.AppRunner(
+        app,
+        access_log=None,
+        shutdown_timeout=_GRACE_SECONDS,
+        keepalive_timeout=75,
+        # A question may be 10,000 characters, of up to nine bytes each in a URL.
+        max_line_size=_LONGEST_LINE,
+    )
     await runner.setup()
     try:
         site = web.TCPSite(runner, host, port, reuse_address=True)

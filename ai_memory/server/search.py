@@ -33,7 +33,12 @@ async def search(request: web.Request) -> web.Response:
         if not at:
             memory.upkeep.reads.note(hit.project.id, hit.path)
     hits = [{"id": page_id(hit.project.id, hit.path), **hit.as_json(explain=explain)} for hit in answer.hits]
-    return web.json_response(hits, headers={DEGRADED: " ".join(answer.degraded.split())} if answer.degraded else {})
+    return web.json_response(hits, headers={DEGRADED: _printable(answer.degraded)} if answer.degraded else {})
+
+
+def _printable(text: str) -> str:
+    """Give a sentence as a header may hold it: a vendor's error can have anything in it."""
+    return " ".join("".join(sign if " " <= sign <= "~" else "?" for sign in " ".join(text.split())).split())
 
 
 def _projects(memory: Memory, request: web.Request) -> list[Project]:

@@ -208,6 +208,15 @@ class Index:
             )
         }
 
+    def has_marks_recovered(self) -> bool:
+        """Tell whether `note_marks_recovered` was called since the index was made or emptied."""
+        return bool(self._database.all("SELECT 1 FROM marks WHERE name = 'sessions'"))
+
+    def note_marks_recovered(self) -> None:
+        """Remember that pages and git were asked how far sessions are compiled and committed."""
+        with self._database.writing() as connection:
+            connection.execute("INSERT OR REPLACE INTO marks (name, value) VALUES ('sessions', '')")
+
     def counts(self) -> dict[str, int]:
         """Count sessions, observations, what the stages downstream have still to do, and rows of observations.
 

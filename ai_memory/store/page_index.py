@@ -32,6 +32,7 @@ _FILE = re.compile(f"{_ID}/({_ID})/(.+)", re.DOTALL)
 PAGE_COLUMNS = (
     "path, blob, size, mtime, title, type, kind, tier, pinned, sealed, tags, summary, expires_at, problem, conflicted"
 )
+_NEW_COLUMNS = ", ".join(f"excluded.{column}" for column in PAGE_COLUMNS.split(", "))
 
 #: A page of key ?2, and one in a folder of that key. '0' is the character behind '/': all below a folder is in between.
 _SAME_KEY = "SELECT path FROM pages WHERE project = ?1 AND key = ?2"
@@ -129,12 +130,16 @@ class PageIndex:
         """Save a page as it is, with its text and its links."""
         project = str(project_id)
         with self._database.writing() as connection:
-            number = _save_text(connection, project, row.path, text)
+            number, new = _save_text(connection, project, row.path, text)
             connection.execute(
-                f"INSERT OR REPLACE INTO pages (project, key, text, {PAGE_COLUMNS}) "  # noqa: S608 - constant text
-                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                f"INSERT INTO pages (project, key, text, {PAGE_COLUMNS}) "  # noqa: S608 - constant text
+                "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+                f"ON CONFLICT (project, path) DO UPDATE SET (key, text, {PAGE_COLUMNS}) = "
+                f"(excluded.key, excluded.text, {_NEW_COLUMNS})",
                 (project, collision_key(row.path), number, *_page_values(row)),
             )
+            if new:
+                _save_chunks(connection, number, text)
             connection.execute("DELETE FROM links WHERE project = ? AND path = ?", (project, row.path))
             connection.executemany(
                 "INSERT INTO links (project, path, n, to_workspace, to_project, to_path) VALUES (?, ?, ?, ?, ?, ?)",
@@ -433,7 +438,9 @@ class PageIndex:
         """Save texts of former versions."""
         with self._database.writing() as connection:
             for project_id, path, text in texts:
-                _save_text(connection, str(project_id), path, text)
+                number, new = _save_text(connection, str(project_id), path, text)
+                if new:
+                    _save_chunks(connection, number, text)
 
     def drop_old_texts(self, is_buried: Callable[[UUID, str], bool]) -> None:
         """Drop the texts of former versions of pages that are neither there nor buried."""
@@ -490,8 +497,9 @@ class PageIndex:
     def rebuild_search(self) -> None:
         """Write the full-text tables anew, without what was deleted."""
         with self._database.writing() as connection:
-            connection.execute("INSERT INTO chunks_fts (chunks_fts) VALUES ('rebuild')")
-            connection.execute("INSERT INTO chunks_fts (chunks_fts) VALUES ('optimize')")
+            for table in ("chunks_fts", "former_fts"):
+                connection.execute(f"INSERT INTO {table} ({table}) VALUES ('rebuild')")  # noqa: S608 - constant text
+                connection.execute(f"INSERT INTO {table} ({table}) VALUES ('optimize')")  # noqa: S608 - constant text
 
     def totals(self) -> dict[UUID, tuple[int, datetime | None]]:
         """Give for each project how many pages it has, and when one of them was last committed."""
@@ -536,17 +544,21 @@ def _versions(commit: Commit) -> Iterator[tuple[str, str, str]]:
     return ((project, path, blob) for (project, path), blob in found.items())
 
 
-def _save_text(connection: apsw.Connection, project: str, path: str, text: Text) -> int:
+def _save_text(connection: apsw.Connection, project: str, path: str, text: Text) -> tuple[int, bool]:
+    """Give the number of a text, and whether it is new: its chunks go in once it is known whose they are."""
     known = connection.execute(
         "SELECT id FROM texts WHERE project = ? AND path = ? AND blob = ?", (project, path, text.blob)
     ).fetchall()
     if known:
-        return int(str(known[0][0]))
+        return int(str(known[0][0])), False
     connection.execute(
         "INSERT INTO texts (project, path, blob, title, expires_at) VALUES (?, ?, ?, ?, ?)",
         (project, path, text.blob, text.title, micros(text.expires_at) if text.expires_at else None),
     )
-    number = connection.last_insert_rowid()
+    return connection.last_insert_rowid(), True
+
+
+def _save_chunks(connection: apsw.Connection, number: int, text: Text) -> None:
     connection.executemany(
         "INSERT INTO chunks (text, n, heading, body, words, hash) VALUES (?, ?, ?, ?, ?, ?)",
         (
@@ -554,7 +566,6 @@ def _save_text(connection: apsw.Connection, project: str, path: str, text: Text)
             for n, (heading, body, words) in enumerate(text.chunks)
         ),
     )
-    return number
 
 
 def _drop_texts(connection: apsw.Connection, project: str, path: str, *, buried: bool) -> None:

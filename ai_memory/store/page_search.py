@@ -16,11 +16,18 @@ from ai_memory.store.sqlite import Database, micros
 
 #: So many chunks are looked at for each page that is wanted: grouping all that match would take longer than the search.
 _WINDOW = 4
-#: When a page as it is came to be: its commit, or its file where that is not committed.
-_CHANGED = (
-    "coalesce((SELECT c.at FROM versions v JOIN commits c ON c.n = v.n WHERE v.project = p.project AND "
-    "v.path = p.path AND v.blob = p.blob ORDER BY v.n DESC LIMIT 1), p.mtime / 1000)"
+#: The path of a row is one of those asked for, or below one.
+_IN_PATHS = (
+    "EXISTS (SELECT 1 FROM json_each(?) WHERE substr({0}.path, 1, length(value)) = value OR {0}.path GLOB value)"
 )
+#: When a page as it is came to be: its commit, or its file where that is not committed; of a session's page when the
+#: session spoke: its row may be written much later.
+_SPOKE = "(SELECT s.{} FROM sessions s WHERE s.project = p.project AND p.path = 'sessions/' || s.session || '.md')"
+_COMMITTED = (
+    "(SELECT c.at FROM versions v JOIN commits c ON c.n = v.n WHERE v.project = p.project AND "
+    "v.path = p.path AND v.blob = p.blob ORDER BY v.n DESC LIMIT 1), p.mtime / 1000"
+)
+_BEGAN, _CHANGED = (f"coalesce({_SPOKE.format(column)}, {_COMMITTED})" for column in ("started", "last"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,24 +91,30 @@ class PageSearch:
             values.append(_listed(projects))
         if at is None:
             narrowed, more = _narrowed(filters)
-            conditions = " AND ".join(["p.text = t.id", *narrowed])
-            clauses.append(f"EXISTS (SELECT 1 FROM pages p WHERE {conditions})")  # noqa: S608 - constant text
-            values += more
+            if narrowed:
+                conditions = " AND ".join(["p.text = t.id", *narrowed])
+                clauses.append(f"EXISTS (SELECT 1 FROM pages p WHERE {conditions})")  # noqa: S608 - constant text
+                values += more
         else:
+            if filters.paths:
+                clauses.append(_IN_PATHS.format("t"))
+                values.append(json.dumps(filters.paths))
             clauses.append(
                 "t.blob = (SELECT v.blob FROM versions v WHERE v.project = t.project AND v.path = t.path "
                 "AND v.n <= (SELECT max(n) FROM commits WHERE at <= ?) ORDER BY v.n DESC LIMIT 1)"
             )
             values.append(micros(at))
+        tables = ["chunks_fts"] if at is None else ["chunks_fts", "former_fts"]
+        matching = " UNION ALL ".join(
+            f"SELECT t.project, t.path, c.id AS chunk, bm25({table}, 2.0, 1.0, 0.7) AS score "  # noqa: S608 - constant text
+            f"FROM {table} CROSS JOIN chunks c ON c.id = {table}.rowid CROSS JOIN texts t ON t.id = c.text "
+            f"WHERE {' AND '.join([f'{table} MATCH ?', *clauses])}"
+            for table in tables
+        )
         best: dict[tuple[str, str], Found] = {}
         window = _WINDOW * limit
         while True:
-            rows = self._database.all(
-                "SELECT t.project, t.path, c.id, bm25(chunks_fts, 2.0, 1.0, 0.7) AS score "  # noqa: S608 - constant text
-                "FROM chunks_fts CROSS JOIN chunks c ON c.id = chunks_fts.rowid CROSS JOIN texts t ON t.id = c.text "
-                f"WHERE chunks_fts MATCH ? AND {' AND '.join(clauses) or '1'} ORDER BY score, c.id LIMIT ?",
-                (*values, window),
-            )
+            rows = self._database.all(f"{matching} ORDER BY score, chunk LIMIT ?", (*(values * len(tables)), window))
             for project, path, chunk, score in rows:
                 if (project, path) not in best:
                     best[project, path] = Found(stored_id(project), path, chunk, -score)
@@ -185,18 +198,16 @@ def _narrowed(filters: Filters) -> tuple[list[str], list[Any]]:
     clauses: list[str] = []
     values: list[Any] = []
     if filters.paths:
-        clauses.append(
-            "EXISTS (SELECT 1 FROM json_each(?) WHERE substr(p.path, 1, length(value)) = value OR p.path GLOB value)"
-        )
+        clauses.append(_IN_PATHS.format("p"))
         values.append(json.dumps(filters.paths))
     if filters.kinds:
-        clauses.append("p.kind IN (SELECT value FROM json_each(?))")
+        clauses.append("folded(p.kind) IN (SELECT folded(value) FROM json_each(?))")
         values.append(json.dumps(filters.kinds))
     for tag in filters.tags:
-        clauses.append("EXISTS (SELECT 1 FROM json_each(p.tags) WHERE lower(value) = ?)")
-        values.append(tag.lower())
-    for sign, moment in ((">=", filters.since), ("<", filters.before)):
+        clauses.append("EXISTS (SELECT 1 FROM json_each(p.tags) WHERE folded(value) = folded(?))")
+        values.append(tag)
+    for condition, moment in ((f"{_CHANGED} >= ?", filters.since), (f"{_BEGAN} < ?", filters.before)):
         if moment:
-            clauses.append(f"{_CHANGED} {sign} ?")
+            clauses.append(condition)
             values.append(micros(moment))
     return clauses, values

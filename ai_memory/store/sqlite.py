@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
+import unicodedata
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib import resources
@@ -19,6 +21,8 @@ from ai_memory.store.files import private_folder
 
 MIGRATIONS = resources.files("ai_memory.store") / "migrations"
 _LOG_BYTES = 16 * 1024 * 1024
+#: How often, and how many seconds apart, a connection is closed that another thread is in.
+_CLOSINGS, _BETWEEN_CLOSINGS = 100, 0.01
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 #: What the disk may have against it.
@@ -71,10 +75,16 @@ class Database:
         self._readers: list[apsw.Connection] = []
 
     def close(self) -> None:
-        """Close all connections."""
-        with self._lock:
-            for connection in (*self._readers, self._writer):
-                connection.close()
+        """Close all connections; a question that another thread asks just now fails with `apsw.InterruptError`.
+
+        Raises:
+            apsw.ThreadingViolationError: such a question did not end in a second; the other connections are closed.
+        """
+        with self._lock, ExitStack() as closing:
+            closing.callback(self._writer.close)
+            for reader in self._readers:
+                reader.interrupt()
+                closing.callback(_close, reader)
             self._readers.clear()
 
     @classmethod
@@ -232,8 +242,13 @@ def _newer(path: Path, version: int, known: int) -> NewerDatabaseError:
     )
 
 
+def folded(text: object) -> str:
+    """Give what spellings of a word have in common that differ in case or Unicode form."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFD", str(text)).casefold())
+
+
 def _connected(path: Path) -> apsw.Connection:
-    """Connect, with the functions for vectors."""
+    """Connect, with the functions for vectors and `folded`."""
     connection = apsw.Connection(str(path))
     connection.set_busy_timeout(5_000)
     connection.enable_load_extension(True)
@@ -241,7 +256,21 @@ def _connected(path: Path) -> apsw.Connection:
         connection.load_extension(sqlite_vec.loadable_path())
     finally:
         connection.enable_load_extension(False)
+    # What a search writes down for itself is in no file.
+    connection.execute("PRAGMA temp_store = MEMORY")
+    # SQLite's own lower() knows no letters but those of ASCII.
+    connection.create_scalar_function("folded", lambda *words: folded(words[0]), 1, deterministic=True)
     return connection
+
+
+def _close(reader: apsw.Connection) -> None:
+    """Close a connection that was interrupted: the thread that is in it takes a moment to notice."""
+    for _ in range(_CLOSINGS):
+        with suppress(apsw.ThreadingViolationError):
+            reader.close()
+            return
+        time.sleep(_BETWEEN_CLOSINGS)
+    reader.close()
 
 
 def _opened(path: Path, kind: str, *, durable: bool) -> apsw.Connection:

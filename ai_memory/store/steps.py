@@ -37,6 +37,7 @@ class Step(StrEnum):
     COMMIT_MADE = "commit:made"
     COMMIT_MARKED = "commit:marked"
     INDEX_COMMITS_READ = "index:commits-read"
+    INDEX_SESSION_READ = "index:session-read"
     BACKUP_LINKED = "backup:linked"
     BACKUP_STATE_COPIED = "backup:state-copied"
     BACKUP_WRITTEN = "backup:written"

@@ -92,6 +92,7 @@ class TurnIndex:
         *,
         since: datetime | None = None,
         before: datetime | None = None,
+        without: Sequence[int] = (),
     ) -> list[FoundTurn]:
         """Find turns by words, the best one of each session, best first.
 
@@ -100,6 +101,7 @@ class TurnIndex:
             projects: where to look; none means everywhere.
             limit: how many turns.
             since, before: only what happened at or after the one, and before the other.
+            without: rows of sessions that are left out.
         """
         if not match:
             return []
@@ -108,6 +110,9 @@ class TurnIndex:
         if projects:
             clauses.append("t.session IN (SELECT id FROM sessions WHERE project IN (SELECT value FROM json_each(?)))")
             values.append(json.dumps([str(project) for project in projects]))
+        if without:
+            clauses.append("t.session NOT IN (SELECT value FROM json_each(?))")
+            values.append(json.dumps(without))
         at = "(SELECT at FROM observations o WHERE o.session = t.session AND o.n = t.n)"
         for sign, when in ((">=", since), ("<", before)):
             if when:
@@ -141,23 +146,45 @@ class TurnIndex:
         *,
         since: datetime | None = None,
         before: datetime | None = None,
+        without: Sequence[int] = (),
     ) -> list[FoundSession]:
         """Find sessions by all that was said in them up to the end of their last turn, best first.
 
         Args:
             match, projects, limit: as for `turns`.
-            since, before: only those that last spoke at or after the one, and before the other.
+            since, before: only those that spoke at or after the one, and before the other.
+            without: rows of sessions that are left out.
         """
         if not match:
             return []
-        narrowed, values = _narrowed("s.last", projects, since, before)
+        clauses = ["sessions_fts MATCH ?"]
+        values: list[Any] = [match]
+        if projects:
+            clauses.append("s.project IN (SELECT value FROM json_each(?))")
+            values.append(json.dumps([str(project) for project in projects]))
+        if without:
+            clauses.append("s.id NOT IN (SELECT value FROM json_each(?))")
+            values.append(json.dumps(without))
+        for condition, when in (("s.last >= ?", since), ("s.started < ?", before)):
+            if when:
+                clauses.append(condition)
+                values.append(micros(when))
         rows = self._database.all(
             "SELECT s.project, s.session, bm25(sessions_fts, 1.0, 1.0, 0.7) AS score "  # noqa: S608 - constant text
-            f"FROM sessions_fts JOIN sessions s ON s.id = sessions_fts.rowid WHERE sessions_fts MATCH ?{narrowed} "
+            f"FROM sessions_fts CROSS JOIN sessions s ON s.id = sessions_fts.rowid WHERE {' AND '.join(clauses)} "
             "ORDER BY score, s.project, s.session LIMIT ?",
-            (match, *values, limit),
+            (*values, limit),
         )
         return [FoundSession(stored_id(project), stored_id(session), -score) for project, session, score in rows]
+
+    def rows(self, sessions: Iterable[tuple[UUID, UUID]]) -> list[int]:
+        """Give the rows of sessions, by project and session, as far as they have any."""
+        asked = json.dumps([(str(project), str(session)) for project, session in sessions])
+        found = self._database.all(
+            "SELECT id FROM sessions WHERE (project, session) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?))",
+            (asked,),
+        )
+        return [int(row[0]) for row in found]
 
     def homes(self, numbers: Iterable[int]) -> dict[int, tuple[UUID, UUID]]:
         """Give project and session of turns by their numbers."""
@@ -303,19 +330,3 @@ def _day(at: datetime) -> str:
 def _bounded(text: str) -> str:
     half = _LONGEST // 2
     return text if len(text) <= _LONGEST else f"{text[:half]}\n{text[-half:]}"
-
-
-def _narrowed(
-    at: str, projects: Sequence[UUID], since: datetime | None, before: datetime | None
-) -> tuple[str, list[Any]]:
-    """Give the conditions for projects and times, and their values; `at` is the column of the time."""
-    conditions = ""
-    values: list[Any] = []
-    if projects:
-        conditions += " AND s.project IN (SELECT value FROM json_each(?))"
-        values.append(json.dumps([str(project) for project in projects]))
-    for sign, when in ((">=", since), ("<", before)):
-        if when:
-            conditions += f" AND {at} {sign} ?"
-            values.append(micros(when))
-    return conditions, values

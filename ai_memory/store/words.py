@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -19,6 +18,10 @@ _NOT_RARE = 1e-6
 #: So many rows of a table are scored, as far as a question has words that are rare enough: of turns each takes about
 #: two microseconds, because the words around it are many.
 _SCORED = {"chunks": 2_000, "turns": 1_000, "sessions": 2_000}
+#: A question is narrowed to its rare words only if these are in so many texts.
+_ENOUGH = 200
+#: Texts with a phrase are counted up to so many.
+_COUNTED = 4_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,8 @@ class Words:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        #: Table -> commits of the index when its texts were counted, and how many they were.
+        self._known: dict[str, tuple[int, int]] = {}
 
     def sought(self, table: str, terms: Sequence[str]) -> Sought:
         """Write terms as an expression for one table: any of them.
@@ -48,33 +53,45 @@ class Words:
 
         Args:
             table: "chunks", "turns" or "sessions".
-            terms: words and phrases; a phrase is as rare as its rarest word.
+            terms: words and phrases.
         """
-        # Rows that were deleted count, too: counting the others would take as long as the search.
-        ((rows,),) = self._database.all(f"SELECT coalesce(max(id), 0) FROM {table}")  # noqa: S608 - constant text
-        stems = {term: found for term in terms if (found := self._stems(term))}
-        known = self._counts(table, {stem for found in stems.values() for stem in found})
-        counts = sorted((min(known.get(stem, 0) for stem in found), term) for term, found in stems.items())
+        rows = self._rows(table)
+        counts = sorted((self._count(table, term), term) for term in terms if self._stems(term))
         rarity = {term: _rarity(rows, count) for count, term in counts}
         whole = _any(rarity)
-        if sum(count for count, _ in counts) <= _SCORED[table]:
+        gate = _gate(rows, [each for each in counts if each[0]], _SCORED[table])
+        if not gate:
             return Sought(whole, _SATURATION * sum(rarity.values()))
-        needed, match = _needed(rows, counts, _SCORED[table])
         # What stands in the expression twice is scored twice.
-        ceiling = _SATURATION * sum(rarity[term] for term in [*needed, *rarity])
-        return Sought(f"({match}) AND ({whole})", ceiling)
+        twice = [term for together in gate for term in together]
+        needed = " OR ".join(_all(together) for together in gate)
+        return Sought(f"({needed}) AND ({whole})", _SATURATION * sum(rarity[term] for term in [*twice, *rarity]))
+
+    def _rows(self, table: str) -> int:
+        """Count the texts of a table, again after each commit."""
+        commits, rows = self._known.get(table, (-1, 0))
+        if commits != self._database.commits:
+            commits = self._database.commits
+            ((rows,),) = self._database.all(f"SELECT count(*) FROM {table}_fts_docsize")  # noqa: S608 - constant text
+            self._known[table] = commits, rows
+        return rows
+
+    def _count(self, table: str, term: str) -> int:
+        """Count the texts that have a term; of a phrase so many of them as matter."""
+        stems = self._stems(term)
+        if len(stems) == 1:
+            known = self._database.all(f"SELECT doc FROM {table}_words WHERE term = ?", (stems[0],))  # noqa: S608 - constant text
+            return int(known[0][0]) if known else 0
+        ((count,),) = self._database.all(
+            f"SELECT count(*) FROM (SELECT 1 FROM {table}_fts WHERE {table}_fts MATCH ? LIMIT ?)",  # noqa: S608 - constant text
+            (_any([term]), _COUNTED),
+        )
+        return int(count)
 
     def _stems(self, term: str) -> list[str]:
         tokenizer = self._database.reader().fts5_tokenizer(*_TOKENIZER)
         found = tokenizer(term.encode(), apsw.FTS5_TOKENIZE_QUERY, None, include_offsets=False, include_colocated=False)
         return [str(stem) for stem in found]
-
-    def _counts(self, table: str, stems: Iterable[str]) -> dict[str, int]:
-        rows = self._database.all(
-            f"SELECT term, doc FROM {table}_words WHERE term IN (SELECT value FROM json_each(?))",  # noqa: S608 - constant text
-            (json.dumps(list(stems)),),
-        )
-        return {str(term): int(count) for term, count in rows}
 
     def quotes(self, match: str, texts: Sequence[str]) -> list[str]:
         """Quote of each text the place that fits best, `<mark>` around the words; "" where it has none of them."""
@@ -82,33 +99,45 @@ class Words:
         tokenize = " ".join([_TOKENIZER[0], *_TOKENIZER[1]])
         reader.execute(f"CREATE VIRTUAL TABLE IF NOT EXISTS temp.quoted USING fts5(text, tokenize = '{tokenize}')")
         with reader:
-            reader.execute("DELETE FROM temp.quoted")
             reader.executemany("INSERT INTO temp.quoted (rowid, text) VALUES (?, ?)", enumerate(texts, start=1))
             found = reader.execute(
                 "SELECT rowid, snippet(quoted, 0, '<mark>', '</mark>', '…', 24) FROM temp.quoted WHERE quoted MATCH ?",
                 (match,),
             ).fetchall()
+            # Nothing that was shown stays behind: it may be purged next.
+            reader.execute("DELETE FROM temp.quoted")
         snippets = {number: str(snippet) for number, snippet in found}
         return [snippets.get(number, "") for number in range(1, len(texts) + 1)]
 
 
-def _needed(rows: int, counts: Sequence[tuple[int, str]], most: int) -> tuple[list[str], str]:
-    """Choose the terms of which a text has to have one, or all where not one of them is rare; gives them, and that."""
-    needed: list[str] = []
+def _gate(rows: int, counts: Sequence[tuple[int, str]], most: int) -> list[list[str]]:
+    """Choose terms of which a text has to have one, or several together; [] where every text can be scored.
+
+    Args:
+        rows: texts in the table.
+        counts: how many have each term, the rarest first; none is 0.
+        most: so many texts may be scored.
+    """
+    if sum(count for count, _ in counts) <= most:
+        return []
+    alone: list[list[str]] = []
     expected = 0.0
     for count, term in counts:
-        if needed and expected + count > most:
+        if expected + count > most:
             break
-        needed.append(term)
+        alone.append([term])
         expected += count
-    if expected <= most:
-        return needed, _any(needed)
-    for count, term in counts[1:]:
-        if expected <= most:
+    if expected >= _ENOUGH:
+        return alone
+    # A rare word or two alone would leave out what the other words are about.
+    (count, term), *others = counts[len(alone) :]
+    together, both = [term], float(count)
+    for count, term in others:
+        if both <= most:
             break
-        needed.append(term)
-        expected *= count / rows
-    return needed, " AND ".join(f'"{term}"' for term in needed)
+        both *= count / rows
+        together.append(term)
+    return [] if not others and len(counts) == len(alone) + 1 else [*alone, together]
 
 
 def _any(terms: Iterable[str]) -> str:
@@ -117,3 +146,8 @@ def _any(terms: Iterable[str]) -> str:
 
 def _rarity(rows: int, count: int) -> float:
     return math.log((rows - count + 0.5) / (count + 0.5)) if rows > 2 * count else _NOT_RARE
+
+
+def _all(terms: Iterable[str]) -> str:
+    quoted = " AND ".join(f'"{term}"' for term in terms)
+    return f"({quoted})" if " AND " in quoted else quoted

@@ -44,6 +44,8 @@ def test_a_person_embeds_looks_and_embeds_anew(wired):
         "would embed 2 texts (openai-compat m, 8 numbers each); 0 have vectors\n"
     )
     assert wired.says("embed", "--force") == "embedded 2 texts (openai-compat m, 8 numbers each); 0 had vectors\n"
+    elsewhere = wired.run("embed", "--force", cwd=wired.shop.parent)
+    assert elsewhere.stdout.decode() == "embedded 2 texts (openai-compat m, 8 numbers each); 0 had vectors\n"
     lines = wired.says("status").splitlines()
     (at,) = [n for n, line in enumerate(lines) if line.startswith("embedding ")]
     assert [line.split(None, 0)[0].strip() for line in lines[at : at + 2]] == [

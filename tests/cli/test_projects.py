@@ -98,7 +98,7 @@ def test_a_move_into_another_project_says_which_pages_are_in_both_and_what_becom
 
 
 def test_a_purge_that_compacts_does_not_ask_for_a_compaction(desk):
-    hint = "`ai-memory compact` takes it out of the free space of the databases"
+    hint = "the databases have it in their free space and logs until `ai-memory compact` takes it out"
     desk.writes("a.md", "one")
     one = session(desk)
     asked = ("purge-session", "--session-id", one)

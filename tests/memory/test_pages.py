@@ -10,6 +10,7 @@ import pytest
 
 from ai_memory.errors import BadRequestError, NotFoundError, TooLargeError
 from ai_memory.memory.pages import Fields, PageChangedError, PageDeletedError, PathCollisionError, Writer
+from ai_memory.model.filters import Filters
 from ai_memory.model.page import CONFLICT, BadPagePathError
 from ai_memory.model.scope import Routing
 from tests.mirror import assert_rebuild_is_equal
@@ -243,6 +244,56 @@ def test_a_deleted_page_leaves_search_and_comes_back_only_on_request(wiki):
     wiki.delete("notes/a.md")
     assert wiki.write("notes/a.md", "Nutmeg.", revive=True).created
     assert wiki.found("nutmeg") == ["notes/a.md"]
+
+
+def test_how_often_a_page_was_edited_is_nothing_to_its_rank(wiki, world):
+    for number in range(8):
+        wiki.write(f"notes/{number}.md", f"# Other\n\nThe other one, number {number}.\n")
+    wiki.write("notes/rival.md", "# Rival\n\nSomething else that has nothing to do with it, at the harbour.\n")
+    for number in range(25):
+        wiki.write("notes/plan.md", f"# Zeppelin plan\n\nThe zeppelin lands, {number} of them.\n")
+    asked = "zeppelin plan lands harbour"
+    hits = wiki.memory.recall.search(asked, [wiki.project])
+    assert [hit.path for hit in hits] == ["notes/plan.md", "notes/rival.md"]
+    world.close()
+    for file in (world.data / "db").glob("index.db*"):
+        file.unlink()
+    world.open()
+    assert wiki.memory.recall.search(asked, [wiki.project]) == hits
+
+
+def test_a_former_version_that_is_brought_back_is_searched_as_the_page(wiki):
+    first = wiki.write("notes/a.md", "Cinnamon.")
+    there = wiki.world.now
+    wiki.write("notes/a.md", "Nutmeg.")
+    after = wiki.world.now
+    wiki.world.passes(minutes=1)
+    assert (wiki.found("cinnamon"), wiki.found("nutmeg")) == ([], ["notes/a.md"])
+    wiki.memory.pages.restore(wiki.project, "notes/a.md", first.revision, ANA)
+    assert (wiki.found("cinnamon"), wiki.found("nutmeg")) == (["notes/a.md"], [])
+    assert (wiki.found("cinnamon", at=there), wiki.found("nutmeg", at=after)) == (["notes/a.md"], ["notes/a.md"])
+    assert wiki.found("cinnamon", at=after) == []
+    assert_rebuild_is_equal(wiki.world.data, wiki.reopen)
+
+
+def test_paths_narrow_former_pages_before_the_best_are_taken(wiki):
+    wiki.write("notes/best.md", "# Cinnamon\n\nCinnamon.\n")
+    wiki.write("plans/a.md", "# Plan\n\nSome other time we might buy cinnamon, too.\n")
+    wiki.write("plans/b.md", "# Plan\n\nSome other time we might buy cinnamon or even nutmeg, too.\n")
+    there = wiki.world.now
+    wiki.world.passes(minutes=1)
+    wiki.write("plans/a.md", "# Plan\n\nNutmeg.\n")
+
+    def best(*paths):
+        asked = {"now": wiki.world.now, "at": there, "filters": Filters(paths=paths)}
+        return [found.path for found in wiki.memory.stores.page_search.find('"cinnamon"', [], 1, **asked)]
+
+    assert [best(), best("plans/"), best("plans/b*"), best("gotchas/")] == [
+        ["notes/best.md"],
+        ["plans/a.md"],
+        ["plans/b.md"],
+        [],
+    ]
 
 
 def test_every_page_can_be_read_as_it_was_on_any_day(wiki):

@@ -1,6 +1,8 @@
 """Recall: what words, meaning, links and standing make of a question; each hit says why."""
 
+from dataclasses import replace
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 
@@ -233,3 +235,119 @@ def test_what_has_expired_or_is_filtered_away_is_not_found_by_its_meaning_either
     assert [hit.path for hit in recall.ask("login").hits] == ["notes/more.md"]
     assert recall.ask("login path:decisions/").hits == []
     assert recall.ask("login kind:session").hits == []
+
+
+# What a reviewer found
+
+
+def test_a_filter_narrows_before_anything_is_cut(world, desk, meant):
+    for number in range(110):
+        session = f"00000000-0000-4000-8000-{number:012}"
+        world.says(session, "user-prompt", prompt=f"vouchers vouchers {number}")
+    desk.write("decisions/x.md", "# X\n\nA long page of many words that names vouchers once, and login.\n")
+    assert desk.found("vouchers path:decisions/", limit=100) == ["decisions/x.md"]
+    for number in range(110):
+        desk.write(f"notes/{number:03}.md", f"# {number}\n\nlogin password {number}\n")
+    assert "decisions/x.md" in [hit.path for hit in meant[0]().ask("authenticate path:decisions/").hits]
+
+
+def test_deleted_sessions_take_no_place_of_others(world, desk, ids):
+    deleted = [f"00000000-0000-4000-9000-{number:012}" for number in range(110)]
+    for session in deleted:
+        world.says(session, "user-prompt", prompt="vouchers vouchers")
+        world.says(session, "session-end")
+    world.memory.sessions.settle()
+    with world.memory.stores.wiki.lock:
+        world.memory.pages.accept_missing(desk.shop, [f"sessions/{session}.md" for session in deleted])
+    world.works(ids[0], prompt="Of vouchers and many other things that were said at length", answer="Done.")
+    desk.write("notes/x.md", "# X\n\nA voucher.\n")
+    assert set(desk.found("vouchers", limit=100)) == {f"sessions/{ids[0]}.md", "notes/x.md"}
+
+
+def test_a_session_that_went_on_is_found_by_what_it_said_before(world, desk, ids):
+    world.works(ids[0], prompt="Which vouchers?", answer="The red ones.")
+    world.passes(days=3)
+    world.works(ids[0], prompt="And the boats?", answer="Blue.")
+    path = f"sessions/{ids[0]}.md"
+    assert desk.found("vouchers before:2026-11-21") == [path]
+    assert desk.found("vouchers since:2026-11-22") in ([], [path])
+    assert desk.found("boats before:2026-11-21") in ([], [path])
+
+
+def test_an_expired_session_page_hides_the_session_whatever_narrows(world, desk, ids):
+    world.works(ids[0], prompt="Which vouchers?", answer="The red ones.")
+    world.says(ids[0], "session-end")
+    world.memory.sessions.settle()
+    page = world.memory.pages.read(desk.shop, f"sessions/{ids[0]}.md").text
+    world.memory.pages.write(
+        desk.shop, f"sessions/{ids[0]}.md", page.replace("---\n", "---\nexpires_at: 2026-01-01\n", 1), Fields(), ANA
+    )
+    assert (desk.found("vouchers"), desk.found("vouchers kind:session before:2026-11-25")) == ([], [])
+
+
+def test_a_word_that_nobody_said_hides_nothing(desk, monkeypatch):
+    from ai_memory.store import words
+
+    monkeypatch.setattr(words, "_SCORED", dict.fromkeys(words._SCORED, 5))
+    monkeypatch.setattr(words, "_ENOUGH", 3)
+    for number in range(20):
+        desk.write(f"notes/{number:02}.md", f"# {number}\n\nAuthentication of region {number}.\n")
+    assert len(desk.found("zzzyx authentication", limit=50)) == 20
+    desk.write("notes/bob.md", "# Bob\n\nBob.\n")
+    assert len(desk.found("Bob authentication", limit=50)) == 21
+
+
+def test_a_phrase_of_common_words_weighs_as_much_as_it_is_rare(world, desk, ids):
+    for number in range(20):
+        desk.write(
+            f"notes/{number:02}.md",
+            f"# {number}\n\nalpha beta\n" if number == 7 else f"# {number}\n\nbeta then alpha\n",
+        )
+    world.works(ids[0], prompt='What is "alpha beta"?', answer="alpha beta is alpha beta")
+    assert set(desk.found('"alpha beta"')) == {"notes/07.md", f"sessions/{ids[0]}.md"}
+    for hit in desk.hits('"alpha beta"'):
+        assert all(0 < each["share"] <= 1 for each in hit.details["streams"].values())
+
+
+def test_tags_and_kinds_are_compared_without_case_in_any_alphabet(desk):
+    desk.write("gotchas/x.md", "# X\n\nsaffron\n", tags=["Über"])
+    assert desk.found("saffron tag:über kind:Gotcha") == desk.found("saffron tag:ÜBER") == ["gotchas/x.md"]
+
+
+def test_a_listing_quotes_what_each_page_is_about(desk):
+    desk.write("notes/a.md", "# A\n\nAll about saffron.\n")
+    assert [hit.snippet for hit in desk.hits("path:notes/")] == ["All about saffron."]
+
+
+def test_stored_marks_are_not_taken_for_ours(desk):
+    desk.write("notes/a.md", "# A\n\nsay <mark>boo</mark> to vouchers\n")
+    assert desk.hits("vouchers")[0].snippet == "say boo to <mark>vouchers</mark>"
+
+
+def test_sessions_are_narrowed_by_when_they_spoke_also_where_their_page_is_newer(world, desk, ids):
+    world.works(ids[0], prompt="Which vouchers?", answer="The red ones.")
+    world.passes(days=3)
+    world.says(ids[0], "session-end")
+    world.memory.sessions.settle()
+    path = f"sessions/{ids[0]}.md"
+    assert desk.found("kind:session before:2026-11-21") == [path]
+    (hit,) = desk.hits("vouchers before:2026-11-21")
+    assert (hit.path, hit.is_page) == (path, True)
+
+
+def test_the_preferences_that_hold_everywhere_are_searched_with_every_project(desk):
+    projects = desk.memory.projects
+    everywhere = replace(desk.bank, id=UUID(int=7), name="_global", aliases=(), roots=())
+    projects._save(everywhere)
+    projects.reload()
+    desk.write("_rules/tabs.md", "Always indent with tabs.", everywhere)
+    desk.write("notes/tabs.md", "Tabs were discussed.", desk.bank)
+    assert desk.found("indent tabs", desk.shop) == ["_rules/tabs.md"]
+    assert set(desk.found("indent tabs")) == {"_rules/tabs.md", "notes/tabs.md"}
+
+
+def test_what_means_nothing_like_it_is_not_found(desk, meant):
+    desk.write("notes/auth.md", "# Access\n\nHow users authenticate.\n")
+    recall = meant[0]()
+    assert recall.ask("rollout").hits == []
+    assert (recall.ask("!!!").hits, recall.ask("!!!").streams) == ([], [])

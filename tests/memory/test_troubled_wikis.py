@@ -11,8 +11,10 @@ import pytest
 from ai_memory.errors import AiMemoryError, ConflictError, StorageError
 from ai_memory.memory.pages import Fields, Writer
 from ai_memory.memory.stores import WikiMissingError
+from ai_memory.store import steps
 from ai_memory.store.git import MergeUnfinishedError
 from ai_memory.store.operations import UnfinishedOperationError
+from ai_memory.store.steps import Step
 from tests.memory.conftest import World, ids  # noqa: F401 - a fixture
 from tests.memory.test_moves import project
 from tests.mirror import assert_rebuild_is_equal
@@ -288,6 +290,32 @@ def test_a_rebuild_doubles_no_line_of_a_session_whose_page_somebody_took(world, 
     world.says(ids[0], "session-end")
     world.memory.sessions.settle()
     assert len(world.ledger()) == len(ledger) + 5
+    mirrors(world)
+
+
+@pytest.mark.parametrize("read", [1, 2, 3])
+def test_a_rebuild_that_is_killed_in_the_middle_doubles_no_line_and_no_commit(world, ids, monkeypatch, read):  # noqa: F811
+    for each in ids[:3]:
+        ends(world, each)
+    before = world.ledger(), world.subjects()
+    world.close()
+    for file in (world.data / "db").glob("index.db*"):
+        file.unlink()
+    places = []
+
+    def kill(step):
+        places.append(step)
+        if places.count(Step.INDEX_SESSION_READ) == read:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(steps, "_listeners", [kill])
+        with pytest.raises(KeyboardInterrupt):
+            world.open()
+    world.open()
+    world.memory.sessions.settle()
+    assert (world.ledger(), world.subjects()) == before
+    assert world.memory.status(bind="")["derived"]["sessions_uncommitted"] == 0
     mirrors(world)
 
 

@@ -164,7 +164,7 @@ def test_a_damaged_model_is_named_and_not_loaded(data_dir, tmp_path):
 def test_without_the_extra_the_command_is_named_that_installs_it(tmp_path, monkeypatch, package):
     monkeypatch.setitem(sys.modules, package, None)
     make = embedder_of(load_settings(tmp_path, flags={"embedding_provider": "local"}))
-    with pytest.raises(EmbeddingError, match=r"pip install 'ai-memory\[local\]'$") as caught:
+    with pytest.raises(EmbeddingError, match=r"-m pip install onnxruntime tokenizers numpy$") as caught:
         make()
     assert caught.value.retry == "never"
 

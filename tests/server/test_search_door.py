@@ -92,3 +92,13 @@ async def test_a_page_is_read_by_what_it_is_about_although_a_session_fits_better
     assert (await server.post("/hook", params=query, json=body)).status == 202
     page = await server.get("/admin/read-page", params={"workspace": "default", "project": "shop", "q": "saffron"})
     assert (await page.json())["path"] == "notes/a.md"
+
+
+async def test_whatever_a_vendor_says_the_hits_arrive(memory_with, aiohttp_client):
+    memory = memory_with(maintenance__enabled=False)
+    memory.embedding.query = lambda text: (None, "\x1b[31mневерный\x00\nключ\x7f")
+    server = await aiohttp_client(create_app(memory, bind="127.0.0.1:0"))
+    await write(server, "shop", "notes/a.md", "saffron")
+    answer = await server.get("/admin/search", params={"q": "saffron"})
+    assert [hit["path"] for hit in await answer.json()] == ["notes/a.md"]
+    assert answer.headers["X-Memory-Degraded"] == "?[31m????????? ?????"

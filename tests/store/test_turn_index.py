@@ -228,9 +228,10 @@ def test_projects_and_times_narrow_what_is_found(desk):
     assert desk.turns("cache", OTHER) == ["cache two"]
     assert sorted(desk.turns("cache", SHOP, OTHER)) == sorted(desk.turns("cache"))
     assert (desk.named("cache", OTHER), desk.named("cache", SHOP)) == ([2], [1])
-    last = desk.sessions[OTHER, UUID(int=2)].last
-    assert (sorted(desk.named("cache", since=last)), desk.named("cache", before=last)) == ([1, 2], [])
-    assert desk.named("cache", since=last, before=last + timedelta(seconds=1)) == [2]
+    last, begun = desk.sessions[OTHER, UUID(int=2)].last, desk.sessions[SHOP, UUID(int=1)].started
+    assert (sorted(desk.named("cache", since=last)), desk.named("cache", before=last)) == ([1, 2], [1, 2])
+    assert (desk.named("cache", before=begun), desk.named("cache", since=desk.now + timedelta(days=1))) == ([], [])
+    assert sorted(desk.named("cache", since=last, before=last + timedelta(seconds=1))) == [1, 2]
 
 
 def test_an_empty_question_finds_nothing(desk):

@@ -12,6 +12,11 @@ def words(tmp_path):
     database = Database(tmp_path / "index.db", "index", durable=False)
     with database.writing() as connection:
         connection.execute("INSERT INTO texts (id, project, path, blob, title) VALUES (1, 'p', 'a.md', 'b', 'A')")
+        connection.execute(
+            "INSERT INTO pages (project, path, key, blob, text, size, mtime, title, type, kind, tier, pinned, sealed, "
+            "tags, summary, problem, conflicted) "
+            "VALUES ('p', 'a.md', 'a.md', 'b', 1, 1, 1, 'A', '', '', '', 0, 0, '[]', '', '', 0)"
+        )
         connection.executemany(
             "INSERT INTO chunks (id, text, n, heading, body, words, hash) VALUES (?, 1, ?, '', ?, '', zeroblob(16))",
             ((n, n, body) for n, body in enumerate(bodies(), start=1)),
@@ -49,6 +54,7 @@ def test_no_text_scores_above_the_ceiling(words):
 
 def test_where_scoring_would_take_long_a_rare_word_has_to_be_there(words, monkeypatch):
     monkeypatch.setitem(module._SCORED, "chunks", 20)
+    monkeypatch.setattr(module, "_ENOUGH", 10)
     sought = words.sought("chunks", ["build", "test", "cache", "saffron"])
     assert sought.match == '("saffron" OR "cache") AND ("saffron" OR "cache" OR "test" OR "build")'
     assert sought.ceiling == pytest.approx(
@@ -59,8 +65,19 @@ def test_where_scoring_would_take_long_a_rare_word_has_to_be_there(words, monkey
 def test_where_no_word_is_rare_several_have_to_be_there(words, monkeypatch):
     monkeypatch.setitem(module._SCORED, "chunks", 5)
     assert words.sought("chunks", ["build", "test", "cache"]).match == (
-        '("cache" AND "test") AND ("cache" OR "test" OR "build")'
+        '(("cache" AND "test")) AND ("cache" OR "test" OR "build")'
     )
+
+
+def test_a_rare_word_alone_does_not_leave_out_what_the_others_are_about(words, monkeypatch):
+    monkeypatch.setitem(module._SCORED, "chunks", 20)
+    assert words.sought("chunks", ["saffron", "test"]).match in ('"saffron" OR "test"', '"test" OR "saffron"')
+    assert words.sought("chunks", ["unheard", "test", "build"]).match.startswith('(("test" AND "build")) AND (')
+
+
+def test_a_phrase_is_as_rare_as_it_is_and_not_as_its_words(words):
+    assert words.sought("chunks", ["build test"]).ceiling == pytest.approx(2.2e-6)
+    assert words.sought("chunks", ["test build"]).ceiling > words.sought("chunks", ["saffron"]).ceiling
 
 
 @pytest.mark.parametrize("terms", [[], ["..."]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,9 @@ class LocalEmbedder:
             from tokenizers import Tokenizer
         except ImportError as error:
             raise EmbeddingError(
-                f"embedding_provider local needs more packages ({error}): pip install 'ai-memory[local]'", "never"
+                f"embedding_provider local needs more packages ({error}): "
+                f"{sys.executable} -m pip install onnxruntime tokenizers numpy",
+                "never",
             ) from error
         if faults := faults_of(data_dir, model):
             raise EmbeddingError(

@@ -8,7 +8,7 @@ DELETE FROM versions;
 DELETE FROM commits;
 DELETE FROM links;
 DELETE FROM pages;
-INSERT INTO chunks_fts (chunks_fts) VALUES ('delete-all');
+DROP TABLE chunks_fts;
 DROP TABLE chunks;
 DELETE FROM texts;
 
@@ -23,12 +23,58 @@ CREATE TABLE chunks (
     UNIQUE (text, n)
 ) STRICT;
 CREATE INDEX chunks_by_hash ON chunks (hash);
-CREATE TRIGGER chunks_added AFTER INSERT ON chunks BEGIN
+
+-- The chunks of pages as they are, and those of former versions apart: how rare a word is says nothing of the past.
+CREATE VIEW present_chunks AS SELECT * FROM chunks c WHERE EXISTS (SELECT 1 FROM pages p WHERE p.text = c.text);
+CREATE VIEW former_chunks AS SELECT * FROM chunks c WHERE NOT EXISTS (SELECT 1 FROM pages p WHERE p.text = c.text);
+CREATE VIRTUAL TABLE chunks_fts USING fts5 (
+    heading, body, words, content = 'present_chunks', content_rowid = 'id',
+    tokenize = 'porter unicode61 remove_diacritics 2'
+);
+CREATE VIRTUAL TABLE former_fts USING fts5 (
+    heading, body, words, content = 'former_chunks', content_rowid = 'id',
+    tokenize = 'porter unicode61 remove_diacritics 2'
+);
+CREATE TRIGGER present_chunks_added AFTER INSERT ON chunks
+WHEN EXISTS (SELECT 1 FROM pages WHERE text = new.text) BEGIN
     INSERT INTO chunks_fts (rowid, heading, body, words) VALUES (new.id, new.heading, new.body, new.words);
 END;
-CREATE TRIGGER chunks_gone AFTER DELETE ON chunks BEGIN
+CREATE TRIGGER former_chunks_added AFTER INSERT ON chunks
+WHEN NOT EXISTS (SELECT 1 FROM pages WHERE text = new.text) BEGIN
+    INSERT INTO former_fts (rowid, heading, body, words) VALUES (new.id, new.heading, new.body, new.words);
+END;
+CREATE TRIGGER present_chunks_gone AFTER DELETE ON chunks
+WHEN EXISTS (SELECT 1 FROM pages WHERE text = old.text) BEGIN
     INSERT INTO chunks_fts (chunks_fts, rowid, heading, body, words)
     VALUES ('delete', old.id, old.heading, old.body, old.words);
+END;
+CREATE TRIGGER former_chunks_gone AFTER DELETE ON chunks
+WHEN NOT EXISTS (SELECT 1 FROM pages WHERE text = old.text) BEGIN
+    INSERT INTO former_fts (former_fts, rowid, heading, body, words)
+    VALUES ('delete', old.id, old.heading, old.body, old.words);
+END;
+-- REPLACE would take a page away without pages_gone.
+CREATE TRIGGER pages_added AFTER INSERT ON pages BEGIN
+    INSERT INTO former_fts (former_fts, rowid, heading, body, words)
+        SELECT 'delete', id, heading, body, words FROM chunks WHERE text = new.text;
+    INSERT INTO chunks_fts (rowid, heading, body, words)
+        SELECT id, heading, body, words FROM chunks WHERE text = new.text;
+END;
+CREATE TRIGGER pages_gone AFTER DELETE ON pages BEGIN
+    INSERT INTO chunks_fts (chunks_fts, rowid, heading, body, words)
+        SELECT 'delete', id, heading, body, words FROM chunks WHERE text = old.text;
+    INSERT INTO former_fts (rowid, heading, body, words)
+        SELECT id, heading, body, words FROM chunks WHERE text = old.text;
+END;
+CREATE TRIGGER pages_changed AFTER UPDATE OF text ON pages WHEN new.text <> old.text BEGIN
+    INSERT INTO chunks_fts (chunks_fts, rowid, heading, body, words)
+        SELECT 'delete', id, heading, body, words FROM chunks WHERE text = old.text;
+    INSERT INTO former_fts (rowid, heading, body, words)
+        SELECT id, heading, body, words FROM chunks WHERE text = old.text;
+    INSERT INTO former_fts (former_fts, rowid, heading, body, words)
+        SELECT 'delete', id, heading, body, words FROM chunks WHERE text = new.text;
+    INSERT INTO chunks_fts (rowid, heading, body, words)
+        SELECT id, heading, body, words FROM chunks WHERE text = new.text;
 END;
 
 -- What was said and done in sessions: prompts, answers, tool calls, summaries of compactions.
@@ -63,5 +109,6 @@ END;
 
 -- How many rows have a word.
 CREATE VIRTUAL TABLE chunks_words USING fts5vocab (chunks_fts, row);
+CREATE VIRTUAL TABLE former_words USING fts5vocab (former_fts, row);
 CREATE VIRTUAL TABLE turns_words USING fts5vocab (turns_fts, row);
 CREATE VIRTUAL TABLE sessions_words USING fts5vocab (sessions_fts, row);
