@@ -6,6 +6,7 @@ by words never waits for any of this.
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections import OrderedDict
@@ -41,6 +42,8 @@ _SPEND_DAYS = timedelta(days=29)
 #: What no embedder has anything against.
 _HARMLESS = "memory"
 _ERROR_LIMIT = 500
+_STATUS = re.compile(r"\(HTTP (\d{3})")
+_RATE_LIMITED = "429"
 
 
 class NoEmbedderError(AiMemoryError):
@@ -73,6 +76,7 @@ class Embedding:
         #: Its number in the index.
         self._model = 0
         self._stopping = False
+        self._closed = False
         self.meter = Meter()
         # Whoever embeds texts holds the first for a batch, and the second only while the stores are used for it: a
         # vendor that hangs does not keep them from being closed.
@@ -97,10 +101,12 @@ class Embedding:
         self._stopping = True
 
     def close(self) -> None:
-        """Stop, and keep what was spent; no store is used by it afterwards."""
+        """Stop, and keep what was spent; no store is used by it afterwards, also not when a vendor answers at last."""
         self.stop()
         with self._storing:
-            self._note_spend()
+            if not self._closed:
+                self._closed = True
+                self._note_spend()
 
     @contextmanager
     def _stores_open(self) -> Iterator[Stores]:
@@ -118,7 +124,9 @@ class Embedding:
             text: what is asked.
             budget: seconds to wait; None: as long as is sensible for who makes the vectors.
         """
-        if self._factory is None or not text.strip():
+        # One piece says what is asked; a question that is too long would be refused.
+        text = next(iter(pieces_of(text.strip())), "")
+        if self._factory is None or not text:
             return None, ""
         embedder = self._embedder
         if embedder is None:
@@ -137,14 +145,17 @@ class Embedding:
         try:
             vector = answer.result(budget)
         except TimeoutError:
-            reason = f"{embedder.provider} gave no vector of the question in {budget:g} s"
-        except EmbeddingError as error:
-            reason = str(error)
+            error = EmbeddingError(f"{embedder.provider} gave no vector of the question in {budget:g} s", "later")
+        except EmbeddingError as refused:
+            error = refused
         else:
             return vector, ""
-        with self._asking:
-            self._broken_until, self._broken = time.monotonic() + _BREAK_SECONDS, reason
-        self.meter.failed(EmbeddingError(reason, "later"), self._stores.clock())
+        reason = str(error)
+        # What is refused for itself says nothing about the next question.
+        if error.retry == "later":
+            with self._asking:
+                self._broken_until, self._broken = time.monotonic() + _BREAK_SECONDS, reason
+        self.meter.failed(error if error.retry == "later" else _without_detail(embedder, error), self._stores.clock())
         return None, reason
 
     def _ask(self, embedder: Embedder, text: str, answer: Future[bytes]) -> None:
@@ -239,9 +250,13 @@ class Embedding:
                 embedder = self._loaded()
             except EmbeddingError as error:
                 raise NoEmbedderError(str(error)) from error
-            before = self._stores.vectors.coverage(self._model, self._stores.clock(), projects)
+            with self._stores_open() as stores:
+                before = stores.vectors.coverage(self._model, stores.clock(), projects)
             if reembed and not dry_run:
-                self._stores.vectors.drop(projects)
+                # What there is must not be lost to an embedder that gives nothing instead.
+                self._asked(embedder, [_HARMLESS])
+                with self._stores_open() as stores:
+                    stores.vectors.drop(projects)
         embedded, ahead = 0, list[Waiting]()
         while not (dry_run or self._stopping or (end is not None and time.monotonic() >= end)):
             with self._turn:
@@ -251,7 +266,8 @@ class Embedding:
             if not taken:
                 break
             embedded += taken
-        after = self._stores.vectors.coverage(self._model, self._stores.clock(), projects)
+        with self._stores_open() as stores:
+            after = stores.vectors.coverage(self._model, stores.clock(), projects)
         return {
             "embedded": embedded,
             "skipped": 0 if reembed else before.embedded,
@@ -303,26 +319,34 @@ class Embedding:
     def _embedded(
         self, embedder: Embedder, batch: Sequence[tuple[Waiting, Sequence[str]]]
     ) -> list[tuple[Waiting, list[bytes]]]:
-        """Embed texts in their pieces, without those that are refused for themselves: these are noted as failed.
+        """Embed texts in their pieces, without those that went or fail by themselves: the latter are noted as failed.
 
         Raises:
             EmbeddingError: it is not the texts.
         """
+        with self._stores_open() as stores:
+            # What was purged since it was looked up must reach no vendor.
+            now = stores.clock()
+            batch = [(text, pieces) for text, pieces in batch if stores.vectors.is_wanted(text, now)]
+        if not batch:
+            return []
         try:
             vectors = iter(self._asked(embedder, [piece for _, pieces in batch for piece in pieces]))
             return [(text, [next(vectors) for _ in pieces]) for text, pieces in batch]
         except EmbeddingError as error:
-            if error.retry == "later":
+            status = _STATUS.search(str(error))
+            if status and status[1] == _RATE_LIMITED:
                 raise
-            # A key that is wrong, or a model that nobody has: then this is refused as well.
+            # A key that is wrong, a model that nobody has, or a vendor that is away: then this fails as well.
             self._asked(embedder, [_HARMLESS])
             if len(batch) > 1:
                 middle = len(batch) // 2
                 return [*self._embedded(embedder, batch[:middle]), *self._embedded(embedder, batch[middle:])]
             with self._stores_open() as stores:
                 now = stores.clock()
-                stores.vectors.fail(self._model, batch[0][0], str(error)[:_ERROR_LIMIT], now, _REFUSED)
-            self.meter.failed(error, now)
+                told = _without_detail(embedder, error)
+                stores.vectors.fail(self._model, batch[0][0], str(told), now, _REFUSED, for_good=error.retry == "never")
+            self.meter.failed(told, now)
             return []
 
     def _asked(self, embedder: Embedder, pieces: Sequence[str]) -> list[bytes]:
@@ -383,3 +407,11 @@ class Embedding:
             model = (embedder.provider, embedder.model)
             report["spend"] = {"today": spend.since(today, *model), "days_30": spend.since(today - _SPEND_DAYS, *model)}
         return report
+
+
+def _without_detail(embedder: Embedder, error: EmbeddingError) -> EmbeddingError:
+    """Say that one text failed without what the vendor says of it: that may quote the text, and outlive its purge."""
+    status = _STATUS.search(str(error))
+    return EmbeddingError(
+        f"{embedder.provider} gave no vector of a text{f' (HTTP {status[1]})' if status else ''}", error.retry
+    )

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from functools import partial
 
 from aiohttp import web
 
-from ai_memory.errors import BadRequestError, NotFoundError
+from ai_memory.errors import AiMemoryError, BadRequestError, NotFoundError
 from ai_memory.server import asked
 from ai_memory.server.keys import MEMORY
 
@@ -32,7 +35,22 @@ async def embed(request: web.Request) -> web.Response:
         dry_run=asked.flag(body, "dry_run"),
         seconds=seconds,
     )
-    return web.json_response(await asyncio.to_thread(work))
+    answer: Future[dict[str, object]] = Future()
+    # A daemon: a vendor that hangs must not keep the server from ending.
+    threading.Thread(target=_answered, args=(work, answer), name="embed", daemon=True).start()
+    return web.json_response(await asyncio.wrap_future(answer))
+
+
+def _answered(work: Callable[[], dict[str, object]], answer: Future[dict[str, object]]) -> None:
+    # Nobody waits any more where this cannot begin; and it cannot be taken back once it has.
+    if not answer.set_running_or_notify_cancel():
+        return
+    try:
+        answer.set_result(work())
+    except BaseException as error:
+        answer.set_exception(error)
+        if not isinstance(error, AiMemoryError):
+            raise
 
 
 ROUTES = [web.post("/admin/embed", embed)]

@@ -136,8 +136,27 @@ class Vectors:
                     count += 1
         return count
 
-    def fail(self, model: int, text: Waiting, error: str, now: datetime, waits: Sequence[timedelta]) -> None:
-        """Note that a text was refused; after so many attempts as there are waits it stays so until somebody asks."""
+    def is_wanted(self, text: Waiting, now: datetime) -> bool:
+        """Tell whether a text that was listed is still there to be embedded."""
+        question = (
+            f"SELECT 1 {_CHUNKS} AND c.hash = ?1 AND t.project = ?4 "
+            f"UNION ALL SELECT 1 {_TURNS} AND u.hash = ?1 AND s.project = ?4 LIMIT 1"
+        )
+        return bool(self._database.all(question, (text.hash, micros(now), "[]", str(text.project_id))))
+
+    def fail(
+        self, model: int, text: Waiting, error: str, now: datetime, waits: Sequence[timedelta], *, for_good: bool
+    ) -> None:
+        """Note that a text failed, and when it is tried again.
+
+        Args:
+            model: its number.
+            text: which.
+            error: why.
+            now: when.
+            waits: after the first attempt, the second, and so on.
+            for_good: after all the waits it is not tried again; otherwise the last wait is repeated.
+        """
         place = (text.hash, str(text.project_id), model)
         with self._database.writing() as connection:
             if not connection.execute("SELECT 1 FROM hashes WHERE hash = ? AND project = ?", place[:2]).fetchall():
@@ -146,7 +165,8 @@ class Vectors:
                 "SELECT attempts FROM embedding_failures WHERE hash = ? AND project = ? AND model = ?", place
             ).fetchall()
             attempts = int(str(rows[0][0])) if rows else 0
-            retry_at = micros(now + waits[attempts]) if attempts < len(waits) else None
+            given_up = for_good and attempts >= len(waits)
+            retry_at = None if given_up else micros(now + waits[min(attempts, len(waits) - 1)])
             connection.execute(
                 "INSERT OR REPLACE INTO embedding_failures (hash, project, model, attempts, at, error, retry_at) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?)",

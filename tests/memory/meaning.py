@@ -26,6 +26,7 @@ class Meaning:
         self.asked = []
         self.trouble = None
         self.poison = "\0"
+        self.retry = "never"
         self.before = lambda: None
         self.tokens = 0
 
@@ -35,7 +36,7 @@ class Meaning:
         if self.trouble:
             raise self.trouble
         if any(self.poison in text for text in texts):
-            raise EmbeddingError("refused (HTTP 400)", "never")
+            raise EmbeddingError("refused (HTTP 400)", self.retry)
         self.tokens += sum(len(text.split()) for text in texts)
         return [vector_of(text) for text in texts]
 

@@ -241,7 +241,7 @@ def test_one_text_that_is_refused_keeps_no_other_from_its_vectors(desk):
     desk.meaning.poison = "authenticate"
     desk.settle()
     assert desk.counts() == (5, 0, 1)
-    assert desk.failures() == [(1, "refused (HTTP 400)")]
+    assert desk.failures() == [(1, "openai-compat gave no vector of a text (HTTP 400)")]
     assert desk.near("cents") == ["The rounding was per line.", "decisions/money.md"]
     assert desk.derived()["latest_pages_missing_embeddings"] == 1
     for hours, attempts in ((2, 2), (25, 3), (1_000, 3)):
@@ -253,6 +253,42 @@ def test_one_text_that_is_refused_keeps_no_other_from_its_vectors(desk):
     desk.world.memory.stores.pages.forget_pages([(project(desk.world).id, "notes/gone.md")])
     desk.settle()
     assert desk.near("sign-in") == ["notes/door.md"]
+
+
+def test_one_text_that_breaks_its_vendor_keeps_no_other_from_its_vectors_and_is_tried_for_ever(desk):
+    desk.meaning.poison, desk.meaning.retry = "authenticate", "later"
+    desk.settle()
+    assert desk.counts() == (5, 0, 1)
+    for attempts in (2, 3, 4):
+        desk.world.passes(hours=25)
+        desk.anew()
+        desk.settle()
+        assert [row[0] for row in desk.failures()] == [attempts]
+
+
+def test_vectors_are_not_dropped_for_an_embedder_that_is_away(desk):
+    desk.settle()
+    desk.meaning.trouble = EmbeddingError("away", "later")
+    with pytest.raises(EmbeddingError, match="away"):
+        desk.embedding.embed([project(desk.world).id], reembed=True)
+    assert desk.counts() == (6, 0, 0)
+
+
+def test_a_question_that_is_refused_keeps_no_other_from_its_answer(desk):
+    desk.settle()
+    desk.meaning.poison = "poison"
+    assert desk.embedding.query("poison", 5.0) == (None, "refused (HTTP 400)")
+    assert desk.near("sign-in") == ["notes/door.md"]
+
+
+def test_a_text_that_is_purged_after_it_was_looked_up_is_not_sent(desk):
+    waiting = desk.world.memory.stores.vectors.waiting(0, 128, desk.world.now)
+    desk.embedding._loaded()
+    desk.embedding._ahead += waiting
+    desk.world.memory.purge.page(project(desk.world), "notes/door.md", confirm=True)
+    desk.settle()
+    assert desk.meaning.asked
+    assert not any("authenticate" in text for text in desk.meaning.texts())
 
 
 def test_a_key_that_is_refused_is_no_texts_fault(desk):

@@ -111,12 +111,12 @@ def test_models_do_not_see_each_others_vectors(shelf):
 
 def test_what_was_refused_waits_until_its_time_comes(shelf):
     (text,) = shelf.vectors.waiting(shelf.model, 1, NOW)
-    shelf.vectors.fail(shelf.model, text, "refused", NOW, [timedelta(hours=1)])
+    shelf.vectors.fail(shelf.model, text, "refused", NOW, [timedelta(hours=1)], for_good=True)
     later = NOW + timedelta(hours=2)
     assert text not in shelf.vectors.waiting(shelf.model, MANY, NOW)
     assert text in shelf.vectors.waiting(shelf.model, MANY, later)
     assert shelf.vectors.coverage(shelf.model, NOW).failed == 1
-    shelf.vectors.fail(shelf.model, text, "refused", later, [timedelta(hours=1)])
+    shelf.vectors.fail(shelf.model, text, "refused", later, [timedelta(hours=1)], for_good=True)
     assert text not in shelf.vectors.waiting(shelf.model, MANY, later + timedelta(days=9999))
     shelf.vectors.drop([text.project_id])
     assert text in shelf.vectors.waiting(shelf.model, MANY, NOW)
