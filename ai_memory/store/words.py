@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -56,7 +57,12 @@ class Words:
             terms: words and phrases.
         """
         rows = self._rows(table)
-        counts = sorted((self._count(table, term), term) for term in terms if self._stems(term))
+        stems = {term: found for term in terms if (found := self._stems(term))}
+        known = self._known_words(table, [found[0] for found in stems.values() if len(found) == 1])
+        counts = sorted(
+            (known.get(found[0], 0) if len(found) == 1 else self._count_phrase(table, term), term)
+            for term, found in stems.items()
+        )
         rarity = {term: _rarity(rows, count) for count, term in counts}
         whole = _any(rarity)
         gate = _gate(rows, [each for each in counts if each[0]], _SCORED[table])
@@ -76,15 +82,19 @@ class Words:
             self._known[table] = commits, rows
         return rows
 
-    def _count(self, table: str, term: str) -> int:
-        """Count the texts that have a term; of a phrase so many of them as matter."""
-        stems = self._stems(term)
-        if len(stems) == 1:
-            known = self._database.all(f"SELECT doc FROM {table}_words WHERE term = ?", (stems[0],))  # noqa: S608 - constant text
-            return int(known[0][0]) if known else 0
+    def _known_words(self, table: str, stems: Sequence[str]) -> dict[str, int]:
+        """Count the texts that have each of these words; what none has is left out."""
+        rows = self._database.all(
+            f"SELECT term, doc FROM {table}_words WHERE term IN (SELECT value FROM json_each(?))",  # noqa: S608 - constant text
+            (json.dumps(stems),),
+        )
+        return {str(term): int(count) for term, count in rows}
+
+    def _count_phrase(self, table: str, phrase: str) -> int:
+        """Count the texts that have a phrase, as far as it matters how many they are."""
         ((count,),) = self._database.all(
             f"SELECT count(*) FROM (SELECT 1 FROM {table}_fts WHERE {table}_fts MATCH ? LIMIT ?)",  # noqa: S608 - constant text
-            (_any([term]), _COUNTED),
+            (_any([phrase]), _COUNTED),
         )
         return int(count)
 
