@@ -43,7 +43,7 @@ class Chunk:
     Attributes:
         heading: where it stands, "Decisions > Storage"; those of short sections in one chunk are joined with "; ".
         body: its text, without the heading lines.
-        words: what is searched and never quoted: the words inside the identifiers of both, and the page's path.
+        words: what is searched and never quoted: the words inside the identifiers of both, tags, and the page's path.
     """
 
     heading: str
@@ -54,15 +54,16 @@ class Chunk:
 def chunks_of(page: Page) -> list[Chunk]:
     """Cut a page into chunks of at most some 1,500 characters, which overlap a little inside a section.
 
-    The first one carries what is said of the whole page as well: the title in front of its heading, summary and tags
-    after its text, and the path, as it is and in words, among its words.
+    The first one carries what is said of the whole page as well: the title in front of its heading, the summary after
+    its text, and tags and the path, as it is and in words, among its words: nobody wrote them as part of the text.
     """
     cut = [(heading, part) for heading, text in _packed(_sections(page)) for part in _split(text)]
     (heading, body), *rest = cut or [("", "")]
-    about = (page.summary[:_SUMMARY_LIMIT], ", ".join(page.tags)[:_SUMMARY_LIMIT])
-    heading, body = _joined("; ", page.title[:_HEADING_LIMIT], heading), _joined("\n\n", body, *about)
+    heading = _joined("; ", page.title[:_HEADING_LIMIT], heading)
+    body = _joined("\n\n", body, page.summary[:_SUMMARY_LIMIT])
+    tags = ", ".join(page.tags)[:_SUMMARY_LIMIT]
     path = f"{page.path}\n{_SEPARATORS.sub(' ', page.path.removesuffix('.md'))}"
-    first = Chunk(heading, body, _joined("\n", identifiers(f"{heading}\n{body}\n{page.path}"), path))
+    first = Chunk(heading, body, _joined("\n", identifiers(f"{heading}\n{body}\n{tags}\n{page.path}"), tags, path))
     return [first, *(Chunk(heading, body, identifiers(f"{heading}\n{body}")) for heading, body in rest)]
 
 

@@ -17,8 +17,8 @@ def test_a_short_page_is_one_chunk_with_everything_said_of_it():
     assert cut(text) == [
         Chunk(
             heading="The Title",
-            body="Some fooBar.\n\nIn short.\n\ndb, fast",
-            words="foo Bar\nnotes/a-b_c.md\nnotes a b c",
+            body="Some fooBar.\n\nIn short.",
+            words="foo Bar\ndb, fast\nnotes/a-b_c.md\nnotes a b c",
         )
     ]
 
