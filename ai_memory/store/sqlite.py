@@ -148,6 +148,18 @@ class Database:
         except (apsw.CorruptError, apsw.NotADBError) as error:
             raise self._damaged(error) from error
 
+    @contextmanager
+    def reading(self) -> Iterator[apsw.Connection]:
+        """Give this thread's reading connection, for what is more than a question.
+
+        Raises:
+            StorageError: the file is damaged; without its schema even the full-text functions are not to be had.
+        """
+        try:
+            yield self.reader()
+        except (apsw.CorruptError, apsw.NotADBError, apsw.NoFTS5Error) as error:
+            raise self._damaged(error) from error
+
     def compact(self) -> int:
         """Write the file anew without what was deleted; gives the bytes that this freed. Writers wait, readers do not.
 

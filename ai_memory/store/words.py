@@ -99,16 +99,16 @@ class Words:
         return int(count)
 
     def _stems(self, term: str) -> list[str]:
-        tokenizer = self._database.reader().fts5_tokenizer(*_TOKENIZER)
+        with self._database.reading() as reader:
+            tokenizer = reader.fts5_tokenizer(*_TOKENIZER)
         found = tokenizer(term.encode(), apsw.FTS5_TOKENIZE_QUERY, None, include_offsets=False, include_colocated=False)
         return [str(stem) for stem in found]
 
     def quotes(self, match: str, texts: Sequence[str]) -> list[str]:
         """Quote of each text the place that fits best, `<mark>` around the words; "" where it has none of them."""
-        reader = self._database.reader()
         tokenize = " ".join([_TOKENIZER[0], *_TOKENIZER[1]])
-        reader.execute(f"CREATE VIRTUAL TABLE IF NOT EXISTS temp.quoted USING fts5(text, tokenize = '{tokenize}')")
-        with reader:
+        with self._database.reading() as reader, reader:
+            reader.execute(f"CREATE VIRTUAL TABLE IF NOT EXISTS temp.quoted USING fts5(text, tokenize = '{tokenize}')")
             reader.executemany("INSERT INTO temp.quoted (rowid, text) VALUES (?, ?)", enumerate(texts, start=1))
             found = reader.execute(
                 "SELECT rowid, snippet(quoted, 0, '<mark>', '</mark>', '…', 24) FROM temp.quoted WHERE quoted MATCH ?",
