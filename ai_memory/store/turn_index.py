@@ -105,14 +105,7 @@ class TurnIndex:
         """
         if not match:
             return []
-        clauses = ["turns_fts MATCH ?"]
-        values: list[Any] = [match]
-        if projects:
-            clauses.append("t.session IN (SELECT id FROM sessions WHERE project IN (SELECT value FROM json_each(?)))")
-            values.append(json.dumps([str(project) for project in projects]))
-        if without:
-            clauses.append("t.session NOT IN (SELECT value FROM json_each(?))")
-            values.append(json.dumps(without))
+        clauses, values = _narrowed("turns_fts", match, "t.session", projects, without)
         at = "(SELECT at FROM observations o WHERE o.session = t.session AND o.n = t.n)"
         for sign, when in ((">=", since), ("<", before)):
             if when:
@@ -157,14 +150,7 @@ class TurnIndex:
         """
         if not match:
             return []
-        clauses = ["sessions_fts MATCH ?"]
-        values: list[Any] = [match]
-        if projects:
-            clauses.append("s.project IN (SELECT value FROM json_each(?))")
-            values.append(json.dumps([str(project) for project in projects]))
-        if without:
-            clauses.append("s.id NOT IN (SELECT value FROM json_each(?))")
-            values.append(json.dumps(without))
+        clauses, values = _narrowed("sessions_fts", match, "s.id", projects, without)
         for condition, when in (("s.last >= ?", since), ("s.started < ?", before)):
             if when:
                 clauses.append(condition)
@@ -330,3 +316,20 @@ def _day(at: datetime) -> str:
 def _bounded(text: str) -> str:
     half = _LONGEST // 2
     return text if len(text) <= _LONGEST else f"{text[:half]}\n{text[-half:]}"
+
+
+def _narrowed(
+    table: str, match: str, session: str, projects: Sequence[UUID], without: Sequence[int]
+) -> tuple[list[str], list[Any]]:
+    """Give the conditions for words, projects and sessions, and their values; `session` is the column of its row."""
+    clauses, values = [f"{table} MATCH ?"], [match]
+    if projects:
+        clauses.append(
+            f"{session} IN (SELECT id FROM sessions "  # noqa: S608 - constant text
+            "WHERE project IN (SELECT value FROM json_each(?)))"
+        )
+        values.append(json.dumps([str(project) for project in projects]))
+    if without:
+        clauses.append(f"{session} NOT IN (SELECT value FROM json_each(?))")  # noqa: S608 - constant text
+        values.append(json.dumps(without))
+    return clauses, values

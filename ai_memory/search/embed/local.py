@@ -54,6 +54,7 @@ class LocalEmbedder:
                 str(folder / "model.onnx"), options, providers=["CPUExecutionProvider"]
             )
             self._tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        # Both libraries raise Exception itself, or classes that have no other base.
         except Exception as error:
             raise EmbeddingError(f"the model {model.name} cannot be loaded: {error}", "never") from error
         # The file itself says 128 for both.
@@ -88,6 +89,7 @@ class LocalEmbedder:
             mask[row, : len(text)] = 1
         try:
             (hidden,) = self._session.run(None, {"input_ids": ids, "attention_mask": mask})
+        # As above.
         except Exception as error:
             raise EmbeddingError(f"the model {self.model} failed: {error}", "later") from error
         vectors = pooled(hidden, mask)
