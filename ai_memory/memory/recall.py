@@ -166,12 +166,12 @@ class Recall:
             return self._listing(query.filters, scope, limit, now, expired=expired)
         lexical, chunks, turns = self._lexical(query, scope, now, expired=expired)
         vectors, degraded = self._vectors(query, scope, chunks, turns)
-        found = [each for each in fused(lexical, vectors, exact=query.exact) if self._may_be_shown(each.key, scope)]
+        found = self._to_be_shown(fused(lexical, vectors, exact=query.exact), scope)
         if query.filters != Filters():
             fitting = self._rows(found, query.filters, now, expired=expired)
             found = [each for each in found if each.key in fitting]
         found = with_neighbours(found, self._stores.page_search.neighbours(seeds(found)))[:_POOL]
-        found = [each for each in found if self._may_be_shown(each.key, scope)]
+        found = self._to_be_shown(found, scope)
         rows = self._rows(found, query.filters, now, expired=expired)
         named = self._named(query.text) if len(scope) != 1 else set()
         factors = {key: _standing(key, row) * (_NAMED if key[0] in named else 1.0) for key, row in rows.items()}
@@ -245,13 +245,14 @@ class Recall:
                 found.setdefault(key, each.similarity)
         return Stream(VECTORS, list(found.items())[:_POOL]), degraded
 
-    def _may_be_shown(self, key: Key, scope: Sequence[UUID]) -> bool:
-        """Tell whether a hit is in the scope, and is not deleted: of a session without its page nothing is shown."""
-        return (
-            (not scope or key[0] in scope)
-            and self._projects.known(key[0]) is not None
-            and not self._stores.wiki.is_gone(*key)
-        )
+    def _to_be_shown(self, found: Iterable[Candidate], scope: Sequence[UUID]) -> list[Candidate]:
+        """Leave out what is not in the scope, or is deleted: of a session without its page nothing is shown."""
+        known, is_gone = self._projects.known, self._stores.wiki.is_gone
+        return [
+            each
+            for each in found
+            if (not scope or each.key[0] in scope) and known(each.key[0]) is not None and not is_gone(*each.key)
+        ]
 
     def _rows(
         self, found: Iterable[Candidate], filters: Filters, now: datetime, *, expired: bool

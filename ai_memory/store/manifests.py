@@ -164,7 +164,7 @@ class Manifests:
 
     def is_gone(self, scope_id: UUID, what: str) -> bool:
         """Tell whether a page or session of a project, or a project of a workspace, was deleted."""
-        return what in self.gone.get(scope_id, {})
+        return what in self.gone.get(scope_id, ())
 
     def is_buried(self, scope_id: UUID, what: str) -> bool:
         """Tell whether a page was deleted in such a way that what it said may still be looked up."""

@@ -14,8 +14,6 @@ from ai_memory.model.ids import stored_id
 from ai_memory.store.page_index import PAGE_COLUMNS, PageRow, page_of
 from ai_memory.store.sqlite import Database, micros
 
-#: So many chunks are looked at for each page that is wanted: grouping all that match would take longer than the search.
-_WINDOW = 4
 #: The path of a row is one of those asked for, or below one.
 _IN_PATHS = (
     "EXISTS (SELECT 1 FROM json_each(?) WHERE substr({0}.path, 1, length(value)) = value OR {0}.path GLOB value)"
@@ -81,48 +79,46 @@ class PageSearch:
         """
         if not match:
             return []
-        values: list[Any] = [match]
-        clauses = []
-        if not expired:
-            clauses.append("coalesce(t.expires_at > ?, 1)")
-            values.append(micros(at or now))
+        narrowed: list[str] = []
+        values: list[Any] = []
         if projects:
-            clauses.append("t.project IN (SELECT value FROM json_each(?))")
+            narrowed.append("t.project IN (SELECT value FROM json_each(?))")
             values.append(_listed(projects))
         if at is None:
-            narrowed, more = _narrowed(filters)
-            if narrowed:
-                conditions = " AND ".join(["p.text = t.id", *narrowed])
-                clauses.append(f"EXISTS (SELECT 1 FROM pages p WHERE {conditions})")  # noqa: S608 - constant text
+            conditions, more = _narrowed(filters)
+            if conditions:
+                conditions.insert(0, "p.text = t.id")
+                narrowed.append(f"EXISTS (SELECT 1 FROM pages p WHERE {' AND '.join(conditions)})")  # noqa: S608 - constant text
                 values += more
         else:
             if filters.paths:
-                clauses.append(_IN_PATHS.format("t"))
+                narrowed.append(_IN_PATHS.format("t"))
                 values.append(json.dumps(filters.paths))
-            clauses.append(
+            narrowed.append(
                 "t.blob = (SELECT v.blob FROM versions v WHERE v.project = t.project AND v.path = t.path "
                 "AND v.n <= (SELECT max(n) FROM commits WHERE at <= ?) ORDER BY v.n DESC LIMIT 1)"
             )
             values.append(micros(at))
         tables = ["chunks_fts"] if at is None else ["chunks_fts", "former_fts"]
-        matching = " UNION ALL ".join(
-            f"SELECT t.project, t.path, c.id AS chunk, bm25({table}, 2.0, 1.0, 0.7) AS score "  # noqa: S608 - constant text
-            f"FROM {table} CROSS JOIN chunks c ON c.id = {table}.rowid CROSS JOIN texts t ON t.id = c.text "
-            f"WHERE {' AND '.join([f'{table} MATCH ?', *clauses])}"
+        scored = " UNION ALL ".join(
+            f"SELECT {table}.rowid AS chunk, bm25({table}, 2.0, 1.0, 0.7) AS score FROM {table} "  # noqa: S608 - constant text
+            + (f"CROSS JOIN chunks c ON c.id = {table}.rowid CROSS JOIN texts t ON t.id = c.text " if narrowed else "")
+            + f"WHERE {' AND '.join([f'{table} MATCH ?', *narrowed])}"
             for table in tables
         )
         best: dict[tuple[str, str], Found] = {}
-        window = _WINDOW * limit
-        while True:
-            rows = self._database.all(f"{matching} ORDER BY score, chunk LIMIT ?", (*(values * len(tables)), window))
-            for project, path, chunk, score in rows:
-                if (project, path) not in best:
-                    best[project, path] = Found(stored_id(project), path, chunk, -score)
-            if len(best) >= limit or len(rows) < window:
-                break
-            # Few pages have many of the best chunks.
-            window *= _WINDOW**2
-        return list(best.values())[:limit]
+        rows = self._database.each(
+            f"SELECT t.project, t.path, chunk, score FROM ({scored} ORDER BY score, chunk LIMIT -1) "  # noqa: S608 - constant text
+            "CROSS JOIN chunks c ON c.id = chunk CROSS JOIN texts t ON t.id = c.text "
+            "WHERE ? OR coalesce(t.expires_at > ?, 1)",
+            (*([match, *values] * len(tables)), expired, micros(at or now)),
+        )
+        for project, path, chunk, score in rows:
+            if (project, path) not in best:
+                best[project, path] = Found(stored_id(project), path, chunk, -score)
+                if len(best) == limit:
+                    break
+        return list(best.values())
 
     def newest(
         self, projects: Sequence[UUID], limit: int, *, now: datetime, filters: Filters, expired: bool = False

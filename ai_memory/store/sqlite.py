@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 import unicodedata
@@ -21,6 +22,10 @@ from ai_memory.store.files import private_folder
 
 MIGRATIONS = resources.files("ai_memory.store") / "migrations"
 _LOG_BYTES = 16 * 1024 * 1024
+#: So many bytes of a derived database are read where they lie in the system's cache, which a search takes a sixth less
+#: time for. A lost disk would end the process there, hence no database that cannot be made anew; and on Windows a file
+#: cannot shrink while it is mapped.
+_MAPPED = 1 << 30
 #: How often, and how many seconds apart, a connection is closed that another thread is in.
 _CLOSINGS, _BETWEEN_CLOSINGS = 100, 0.01
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -148,6 +153,11 @@ class Database:
         except (apsw.CorruptError, apsw.NotADBError) as error:
             raise self._damaged(error) from error
 
+    def each(self, sql: str, values: Sequence[Any] = ()) -> Iterator[tuple[Any, ...]]:
+        """Run a question whose answers are worked out one by one, for who may stop before the last."""
+        with self.reading() as reader:
+            yield from reader.execute(sql, tuple(values))
+
     @contextmanager
     def reading(self) -> Iterator[apsw.Connection]:
         """Give this thread's reading connection, for what is more than a question.
@@ -195,6 +205,8 @@ class Database:
         connection: apsw.Connection | None = getattr(self._local, "connection", None)
         if connection is None:
             connection = _connected(self.path)
+            if not self._durable and sys.platform != "win32":
+                connection.execute(f"PRAGMA mmap_size = {_MAPPED}")
             self._local.connection = connection
             with self._lock:
                 self._readers.append(connection)

@@ -23,8 +23,6 @@ from ai_memory.store.sqlite import Database, micros, moment
 _AROUND = 2_000
 #: Of all that was said in a session, in characters: the first and the last half are searched as one text.
 _LONGEST = 200_000
-#: So many turns are looked at for each session that is wanted: grouping all that match would take longer.
-_WINDOW = 4
 #: After these a session's text is written again.
 _ENDS = frozenset({Kind.STOP, Kind.SESSION_END, Kind.PRE_COMPACT, Kind.POST_COMPACTION})
 
@@ -112,22 +110,20 @@ class TurnIndex:
                 clauses.append(f"{at} {sign} ?")
                 values.append(micros(when))
         best: dict[int, tuple[int, float]] = {}
-        window = _WINDOW * limit
-        while True:
-            rows = self._database.all(
-                # By `rank` it would be sorted with all its positions, which takes twice as long.
-                "SELECT t.id, t.session, bm25(turns_fts, 1.0, 0.7, 0.35) AS score "  # noqa: S608 - constant text
-                f"FROM turns_fts CROSS JOIN turns t ON t.id = turns_fts.rowid WHERE {' AND '.join(clauses)} "
-                "ORDER BY score, t.id LIMIT ?",
-                (*values, window),
-            )
-            for number, session, score in rows:
-                best.setdefault(session, (number, -score))
-            if len(best) >= limit or len(rows) < window:
-                break
-            # Few sessions have many of the best turns.
-            window *= _WINDOW**2
-        chosen = dict(list(best.values())[:limit])
+        rows = self._database.each(
+            # By `rank` it would be sorted with all its positions, which takes twice as long.
+            "SELECT turn, t.session, score FROM "  # noqa: S608 - constant text
+            "(SELECT turns_fts.rowid AS turn, bm25(turns_fts, 1.0, 0.7, 0.35) AS score FROM turns_fts "
+            + ("CROSS JOIN turns t ON t.id = turns_fts.rowid " if len(clauses) > 1 else "")
+            + f"WHERE {' AND '.join(clauses)} ORDER BY score, turn LIMIT -1) CROSS JOIN turns t ON t.id = turn",
+            values,
+        )
+        for number, session, score in rows:
+            if session not in best:
+                best[session] = number, -score
+                if len(best) == limit:
+                    break
+        chosen = dict(best.values())
         homes = self.homes(chosen)
         return [FoundTurn(*homes[number], number, score) for number, score in chosen.items() if number in homes]
 

@@ -23,6 +23,9 @@ _SCORED = {"chunks": 2_000, "turns": 1_000, "sessions": 2_000}
 _ENOUGH = 200
 #: Texts with a phrase are counted up to so many.
 _COUNTED = 4_000
+#: What stands in more than this part of the texts is counted again when the texts became more or fewer by as much: to
+#: count a common word, every text that has it is read. A rare one has to be right, it decides what is looked at.
+_COMMON = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,8 @@ class Words:
         self._database = database
         #: Table -> commits of the index when its texts were counted, and how many they were.
         self._known: dict[str, tuple[int, int]] = {}
+        #: Table -> how many texts it had when common words were counted, and how many of them had each.
+        self._counted: dict[str, tuple[int, dict[str, int]]] = {}
 
     def sought(self, table: str, terms: Sequence[str]) -> Sought:
         """Write terms as an expression for one table: any of them.
@@ -60,7 +65,7 @@ class Words:
         stems = {term: found for term in terms if (found := self._stems(term))}
         known = self._known_words(table, [found[0] for found in stems.values() if len(found) == 1])
         counts = sorted(
-            (known.get(found[0], 0) if len(found) == 1 else self._count_phrase(table, term), term)
+            (known[found[0]] if len(found) == 1 else self._count_phrase(table, term), term)
             for term, found in stems.items()
         )
         rarity = {term: _rarity(rows, count) for count, term in counts}
@@ -83,12 +88,19 @@ class Words:
         return rows
 
     def _known_words(self, table: str, stems: Sequence[str]) -> dict[str, int]:
-        """Count the texts that have each of these words; what none has is left out."""
-        rows = self._database.all(
+        """Count the texts that have each of these words."""
+        rows = self._rows(table)
+        before, common = self._counted.get(table, (0, {}))
+        if abs(rows - before) > _COMMON * before:
+            self._counted[table] = rows, (common := {})
+        asked = [stem for stem in stems if stem not in common]
+        found = self._database.all(
             f"SELECT term, doc FROM {table}_words WHERE term IN (SELECT value FROM json_each(?))",  # noqa: S608 - constant text
-            (json.dumps(stems),),
+            (json.dumps(asked),),
         )
-        return {str(term): int(count) for term, count in rows}
+        counts = {str(term): int(count) for term, count in found}
+        common |= {term: count for term, count in counts.items() if count > _COMMON * rows}
+        return {stem: counts.get(stem, common.get(stem, 0)) for stem in stems}
 
     def _count_phrase(self, table: str, phrase: str) -> int:
         """Count the texts that have a phrase, as far as it matters how many they are."""
