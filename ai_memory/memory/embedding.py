@@ -96,6 +96,11 @@ class Embedding:
         self._requests = 0
         self._spent = time.monotonic()
 
+    @property
+    def is_on(self) -> bool:
+        """Whether the settings name who makes vectors."""
+        return self._factory is not None
+
     def stop(self) -> None:
         """Let whoever embeds end after the batch that it is at."""
         self._stopping = True

@@ -135,6 +135,7 @@ class Memory:
             closing.callback(self._lock.release)
             closing.callback(self.stores.close)
             closing.callback(self.embedding.close)
+            closing.callback(self.recall.close)
             # What is left over is due again at the next start; in the middle of somebody's merge that is all.
             with suppress(MergeUnfinishedError):
                 self.sessions.settle(_GRACE_SECONDS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
@@ -32,6 +33,7 @@ from ai_memory.search.fusion import (
 from ai_memory.search.query import Query, query_of
 from ai_memory.search.snippets import around, descriptor, marked_run
 from ai_memory.store.page_index import PageRow
+from ai_memory.store.vectors import Near
 
 #: So many of each stream go into the fusion, however few are asked for: one hit is the first of fifty.
 _POOL = 100
@@ -128,6 +130,11 @@ class Recall:
         self._embedding = embedding
         self._gone: Mapping[UUID, Mapping[str, Tombstone]] = {}
         self._without: list[int] = []
+        self._beside = ThreadPoolExecutor(thread_name_prefix="meaning")
+
+    def close(self) -> None:
+        """Wait for the questions that are asked just now."""
+        self._beside.shutdown()
 
     def search(
         self, text: str, projects: Sequence[Project] = (), *, limit: int = 10, at: datetime | None = None
@@ -164,8 +171,11 @@ class Recall:
             return self._as_of(query, scope, limit, at, now)
         if not query.match and query.filters != Filters():
             return self._listing(query.filters, scope, limit, now, expired=expired)
+        # Meaning takes three times as long as words, mostly outside of Python.
+        near = self._beside.submit(self._near, query, scope) if self._embedding.is_on else None
         lexical, chunks, turns = self._lexical(query, scope, now, expired=expired)
-        vectors, degraded = self._vectors(query, scope, chunks, turns)
+        found_near, degraded = near.result() if near else (None, "")
+        vectors = self._vectors(found_near, chunks, turns) if found_near is not None else None
         found = self._to_be_shown(fused(lexical, vectors, exact=query.exact), scope)
         if query.filters != Filters():
             fitting = self._rows(found, query.filters, now, expired=expired)
@@ -218,16 +228,15 @@ class Recall:
             streams.append(Stream("turns", found, sought.ceiling))
         return streams, chunks, turns
 
-    def _vectors(
-        self, query: Query, scope: Sequence[UUID], chunks: dict[Key, int], turns: dict[Key, int]
-    ) -> tuple[Stream | None, str]:
-        """Ask by meaning; adds the chunks and turns of what only that finds. None without an embedder, or in time."""
+    def _near(self, query: Query, scope: Sequence[UUID]) -> tuple[list[Near] | None, str]:
+        """Ask by meaning, in a thread of its own; None where that cannot be said in time, and why."""
         # Signs alone mean nothing.
         vector, degraded = self._embedding.query(query.text) if any(map(str.isalnum, query.text)) else (None, "")
-        if vector is None:
-            return None, degraded
         # One long session has many turns, and filters fit few of what is near.
-        near = self._embedding.nearest(vector, scope, 4 * _POOL)
+        return (self._embedding.nearest(vector, scope, 4 * _POOL) if vector is not None else None), degraded
+
+    def _vectors(self, near: Sequence[Near], chunks: dict[Key, int], turns: dict[Key, int]) -> Stream:
+        """Make a stream of what is near; adds the chunks and turns of what only that finds."""
         by_chunk = self._stores.page_search.chunks(each.chunk for each in near if each.chunk)
         by_turn = self._stores.turns.homes(each.turn for each in near if each.turn)
         found: dict[Key, float] = {}
@@ -243,7 +252,7 @@ class Recall:
                 continue
             if each.similarity >= _FAR:
                 found.setdefault(key, each.similarity)
-        return Stream(VECTORS, list(found.items())[:_POOL]), degraded
+        return Stream(VECTORS, list(found.items())[:_POOL])
 
     def _to_be_shown(self, found: Iterable[Candidate], scope: Sequence[UUID]) -> list[Candidate]:
         """Leave out what is not in the scope, or is deleted: of a session without its page nothing is shown."""

@@ -119,15 +119,19 @@ class Words:
     def quotes(self, match: str, texts: Sequence[str]) -> list[str]:
         """Quote of each text the place that fits best, `<mark>` around the words; "" where it has none of them."""
         tokenize = " ".join([_TOKENIZER[0], *_TOKENIZER[1]])
-        with self._database.reading() as reader, reader:
+        with self._database.reading() as reader:
             reader.execute(f"CREATE VIRTUAL TABLE IF NOT EXISTS temp.quoted USING fts5(text, tokenize = '{tokenize}')")
-            reader.executemany("INSERT INTO temp.quoted (rowid, text) VALUES (?, ?)", enumerate(texts, start=1))
-            found = reader.execute(
-                "SELECT rowid, snippet(quoted, 0, '<mark>', '</mark>', '…', 24) FROM temp.quoted WHERE quoted MATCH ?",
-                (match,),
-            ).fetchall()
-            # Nothing that was shown stays behind: it may be purged next.
-            reader.execute("DELETE FROM temp.quoted")
+            reader.execute("BEGIN")
+            try:
+                reader.executemany("INSERT INTO temp.quoted (rowid, text) VALUES (?, ?)", enumerate(texts, start=1))
+                found = reader.execute(
+                    "SELECT rowid, snippet(quoted, 0, '<mark>', '</mark>', '…', 24) FROM temp.quoted "
+                    "WHERE quoted MATCH ?",
+                    (match,),
+                ).fetchall()
+            finally:
+                # Nothing that was shown stays behind: it may be purged next.
+                reader.execute("ROLLBACK")
         snippets = {number: str(snippet) for number, snippet in found}
         return [snippets.get(number, "") for number in range(1, len(texts) + 1)]
 

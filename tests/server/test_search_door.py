@@ -94,8 +94,9 @@ async def test_a_page_is_read_by_what_it_is_about_although_a_session_fits_better
     assert (await page.json())["path"] == "notes/a.md"
 
 
-async def test_whatever_a_vendor_says_the_hits_arrive(memory_with, aiohttp_client):
+async def test_whatever_a_vendor_says_the_hits_arrive(memory_with, aiohttp_client, monkeypatch):
     memory = memory_with(maintenance__enabled=False)
+    monkeypatch.setattr(type(memory.embedding), "is_on", True)
     memory.embedding.query = lambda text: (None, "\x1b[31mневерный\x00\nключ\x7f")
     server = await aiohttp_client(create_app(memory, bind="127.0.0.1:0"))
     await write(server, "shop", "notes/a.md", "saffron")
