@@ -30,6 +30,7 @@ from ai_memory.memory.pages import Pages
 from ai_memory.memory.projects import Projects
 from ai_memory.memory.purge import Purge
 from ai_memory.memory.recall import Recall
+from ai_memory.memory.scopes import Scopes
 from ai_memory.memory.sessions import Sessions
 from ai_memory.memory.stores import check_wiki, open_stores, utc_now
 from ai_memory.memory.upgrade import upgrade, wiki_format
@@ -107,6 +108,7 @@ class Memory:
             self.embedding = Embedding(self.stores, settings["embedding_provider"], embedder)
             self.recall = Recall(self.stores, self.projects, self.embedding)
             idle = timedelta(seconds=settings["session_idle_secs"])
+            self.scopes = Scopes(self.stores, self.projects, alive=idle)
             self.sessions = Sessions(self.stores, self.projects, self.pages, idle)
             quiet = timedelta(seconds=settings["handoff_quiet_secs"])
             self.handoffs = Handoffs(self.stores, self.projects, self.sessions, quiet)

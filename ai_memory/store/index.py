@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -9,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from ai_memory.model.event import Observation
+from ai_memory.model.ids import stored_id
 from ai_memory.model.session import Session
 from ai_memory.store.sqlite import Database, micros, moment
 from ai_memory.store.turn_index import Searched, Turn, document_of, save_turns, search_sessions, search_turns
@@ -190,6 +192,17 @@ class Index:
             "(?1 = '' OR project = ?1) AND (?2 = '' OR agent = ?2) ORDER BY last DESC LIMIT ?3",
             (str(project_id) if project_id else "", agent, -1 if limit is None else limit),
         )
+
+    def last_asked(self, sessions: Iterable[Session]) -> dict[tuple[UUID, UUID], datetime]:
+        """Give when each of these sessions was last opened or asked something, as far as it was."""
+        asked = json.dumps([(str(session.project_id), str(session.id)) for session in sessions])
+        rows = self._database.all(
+            "SELECT s.project, s.session, max(o.at) FROM sessions s JOIN observations o ON o.session = s.id "
+            "WHERE (s.project, s.session) IN (SELECT value ->> 0, value ->> 1 FROM json_each(?)) "
+            "AND o.kind IN ('session-start', 'user-prompt') GROUP BY s.id",
+            (asked,),
+        )
+        return {(stored_id(project), stored_id(session)): moment(at) for project, session, at in rows}
 
     def mid_turn(self, project_id: UUID, since: datetime) -> set[UUID]:
         """List the sessions of a project that are in the middle of a turn and spoke after `since`."""
