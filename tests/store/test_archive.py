@@ -149,8 +149,8 @@ def test_what_is_restored_is_what_was_saved_private_and_with_its_times(data, sav
         about = path.lstat()
         assert stat.S_IMODE(about.st_mode) == (0o700 if path.is_dir() else 0o600), path
         original = data / path.relative_to(tmp_path / "new")
-        # A restored repository is disarmed: its settings are written anew.
-        if path.is_file() and path.name not in ("state.db", ".lock", "config"):
+        # A restored repository is disarmed: its settings and attributes are written anew.
+        if path.is_file() and path.name not in ("state.db", ".lock", "config", "attributes"):
             assert int(about.st_mtime) == int(original.stat().st_mtime)
     assert hidden(tmp_path / "new") == []
     fsck = subprocess.run(["git", "fsck", "--strict"], cwd=tmp_path / "new" / "wiki", capture_output=True, text=True)
