@@ -82,10 +82,13 @@ class Scopes:
 
         Raises:
             NotFoundError: as for `find`; nothing was created.
+            BadNameError: a name that cannot be one.
             ScopeUnresolvedError: it would be a guess; the message lists the candidates.
         """
         if create and workspace and project and self._projects.called(workspace, project) is None:
-            return Resolved(self._projects.create(workspace, project), "explicit")
+            self._projects.check_name(workspace, "workspace")
+            self._projects.check_name(project, "project")
+            return self._projects.ensure(self._projects.routing({"workspace": workspace, "project": project}))
         found = self._said(workspace, project) or self._known(who)
         if found:
             return found

@@ -42,7 +42,7 @@ class World:
 
     def says(self, session, event, agent="claude-code", cwd="/srv/shop", **body):
         query = {"agent": agent, "event": event, "cwd": cwd, "ingest_key": uuid.uuid4().hex}
-        if cwd == "/srv/shop":
+        if cwd in ("/srv/shop", "/srv/atlas"):
             query["repo_root"] = cwd
         self.passes(seconds=1)
         (outcomes,) = self.memory.intake.record([Delivery(query, json.dumps({"session_id": session, **body}).encode())])
