@@ -51,7 +51,7 @@ def test_a_name_that_nothing_has_is_refused_with_what_there_is_and_creates_nothi
 @pytest.mark.parametrize("ask", [find, sure])
 def test_a_name_in_two_workspaces_is_never_chosen_between(two, ask):
     two.memory.projects.create("work", "shop")
-    with pytest.raises(NotFoundError, match="several projects are called shop.*default/shop, work/shop"):
+    with pytest.raises(NotFoundError, match=r"several projects are called shop.*default/shop, work/shop"):
         ask(two, project="shop")
     assert ask(two, "work", "shop") == ("work/shop", "explicit")
 
@@ -84,7 +84,7 @@ def test_the_only_project_that_an_agent_is_at_work_in_is_meant(two):
     assert sure(two, agent="codex") == ("default/atlas", "client")
     two.works(THREE, agent="codex")
     assert find(two, agent="codex") == ("default/shop", "last-active")
-    with pytest.raises(ScopeUnresolvedError, match="nothing was written.*default/atlas, default/shop"):
+    with pytest.raises(ScopeUnresolvedError, match=r"nothing was written.*default/atlas, default/shop"):
         sure(two, agent="codex")
 
 
@@ -110,7 +110,7 @@ def test_a_restart_forgets_nothing(two):
 def test_without_anybody_at_work_a_read_says_that_the_scope_is_not_known(two):
     two.passes(hours=13)
     for ask in (find, sure):
-        with pytest.raises(ScopeUnresolvedError, match="no scope.*default/atlas, default/shop"):
+        with pytest.raises(ScopeUnresolvedError, match=r"no scope.*default/atlas, default/shop"):
             ask(two)
     assert sure(two, session=ONE) == ("default/shop", "session")
 
