@@ -71,6 +71,13 @@ SETTINGS: tuple[Setting, ...] = (
         600,
         "A session in the middle of a turn does not hand over, unless it was silent for so long.",
     ),
+    _setting("http_stateful", False, "Keep a session for each MCP client (`serve --http-stateful`); most need none."),
+    _setting(
+        "transcripts_dir",
+        "~/.claude/projects",
+        "Where Claude Code keeps its transcripts on the server's machine: the record tools compare their names with "
+        "those that a project's narrative covers.",
+    ),
     _setting("hook_queue", 1024, "Events in flight; beyond it hooks are told to come back later (429)."),
     _setting(
         "sanitize.extra_patterns",
@@ -149,6 +156,13 @@ SETTINGS: tuple[Setting, ...] = (
         env="AI_MEMORY_AUTH_TOKEN",
         secret=True,
     ),
+    _setting(
+        "auth.user_tokens",
+        "",
+        "File with the tokens of users, whose memories are their own (/mcp/sse): a JSON object {token: user id}; "
+        "empty: user_tokens.json in the data directory.",
+        env="MCP_TOKENS_PATH",
+    ),
 )
 
 #: The smallest value of each number.
@@ -198,6 +212,12 @@ class Settings:
     def bind(self) -> tuple[str, int]:
         """Host and port to listen on."""
         return split_address(self["bind"])
+
+    @property
+    def user_tokens(self) -> Path:
+        """The file with the tokens of users."""
+        named: str = self["auth.user_tokens"].strip()
+        return Path(named).expanduser().absolute() if named else self.data_dir / "user_tokens.json"
 
     @property
     def config_file(self) -> Path:
@@ -265,7 +285,16 @@ def home_directory() -> str:
 
 def agent_environment() -> dict[str, str]:
     """Give the variables that move an agent's configuration, and PATH, where its program is looked for."""
-    names = ("CLAUDE_CONFIG_DIR", "CODEX_HOME", "GEMINI_CLI_HOME", "XDG_CONFIG_HOME", "PATH")
+    names = (
+        "CLAUDE_CONFIG_DIR",
+        "CODEX_HOME",
+        "GEMINI_CLI_HOME",
+        "GROK_HOME",
+        "PI_CODING_AGENT_DIR",
+        "XDG_CONFIG_HOME",
+        "APPDATA",
+        "PATH",
+    )
     return {name: os.environ[name] for name in names if os.environ.get(name)}
 
 

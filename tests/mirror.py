@@ -20,6 +20,8 @@ QUESTIONS = {
     "pages": "SELECT p.project, p.path, p.key, p.blob, t.blob, p.size, p.mtime, p.title, p.type, p.kind, p.tier, "
     "p.pinned, p.sealed, p.tags, p.summary, p.expires_at, p.problem, p.conflicted FROM pages p JOIN texts t ON t.id = p.text",
     "links": "SELECT project, path, n, to_workspace, to_project, to_path FROM links",
+    "records": "SELECT project, path, uuid, type, archived, created, head FROM records",
+    "relations": "SELECT project, path, n, to_uuid, relationship FROM relations",
     "turns": "SELECT s.project, s.session, t.n, t.kind, t.text, t.words, hex(t.hash) FROM turns t "
     "JOIN sessions s ON s.id = t.session",
     "chunks_words": "SELECT term, doc, cnt FROM chunks_words",

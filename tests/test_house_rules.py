@@ -33,6 +33,9 @@ ROOMS = {
     "git": {"store/git"},
     "apsw": {"store"},
     "aiohttp": {"server"},
+    "mcp": {"server/mcp"},
+    "mcp_types": {"server/mcp"},
+    "pydantic": {"server/mcp"},
     "openai": {"search/embed"},
     "onnxruntime": {"search/embed"},
     "numpy": {"search/embed"},
@@ -42,7 +45,7 @@ ROOMS = {
     "time.time": {"client", "install", "cli"},
 }
 FORBIDDEN_WORDS = re.compile(r"util|helper|common|misc|^base|manager|service|handler|processor|factory", re.IGNORECASE)
-BROAD_EXCEPT = {"server/app", "server/worker"}
+BROAD_EXCEPT = {"server/app", "server/worker", "server/mcp/protocol"}
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 
 

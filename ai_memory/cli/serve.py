@@ -20,6 +20,7 @@ from ai_memory.store.files import private_folder, write_whole
 @click.option("--bind", help="Address and port, default 127.0.0.1:49374.")
 @click.option("--workspace", help="Workspace of events that name none, default 'default'.")
 @click.option("--project", help="Project of events that say nothing of their place, default 'scratch'.")
+@click.option("--http-stateful", is_flag=True, default=None, help="Keep a session for each MCP client.")
 @click.option("--allow-insecure-no-auth", is_flag=True, help="Listen beyond this machine without a token.")
 @data_dir_option
 @click.pass_context
@@ -29,6 +30,7 @@ def serve(
     bind: str | None,
     workspace: str | None,
     project: str | None,
+    http_stateful: bool | None,
     allow_insecure_no_auth: bool,
     data_dir: Path | None,
 ) -> None:
@@ -43,7 +45,8 @@ def serve(
     from ai_memory.server.run import serve as run
 
     del transport  # one today; the option is the wire's
-    run(settings_of(ctx, data_dir, bind=bind, workspace=workspace, project=project), insecure=allow_insecure_no_auth)
+    flags = {"bind": bind, "workspace": workspace, "project": project, "http_stateful": http_stateful}
+    run(settings_of(ctx, data_dir, **flags), insecure=allow_insecure_no_auth)
 
 
 @click.command()

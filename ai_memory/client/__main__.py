@@ -1,4 +1,4 @@
-"""Where the hook stubs enter. Tiny, because a script file is compiled again at each start."""
+"""Where the hook stubs and the bridge enter. Tiny, because a script file is compiled again at each start."""
 
 import os
 import sys
@@ -6,6 +6,11 @@ import sys
 _folder = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(_folder))
 
-from client import hook  # type: ignore[import-not-found] # noqa: E402 - found through the line above, staged or in a checkout
+if sys.argv[1:2] == ["mcp"]:
+    from client import bridge  # type: ignore[import-not-found] # found through the line above, staged or in a checkout
 
-hook.main(sys.argv[1:])
+    bridge.main(sys.argv[2:])
+else:
+    from client import hook
+
+    hook.main(sys.argv[1:])

@@ -22,8 +22,16 @@ STEMS = (
     "subagent-stop",
 )
 
-#: The name under which the MCP server is registered with every agent; its tools are our own.
-MCP_SERVER_NAMES = ("ai-memory", "ai_memory", "aimemory")
+#: The names under which `install-mcp` registers the MCP server, and their other spellings; its tools are our own.
+MCP_SERVER_NAMES = (
+    "ai-memory",
+    "ai_memory",
+    "aimemory",
+    "ai-memory-records",
+    "ai_memory_records",
+    "ai-memory-memories",
+    "ai_memory_memories",
+)
 
 
 class Agent:

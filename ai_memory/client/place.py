@@ -102,9 +102,11 @@ def query(place: Place, strategy: str = "") -> dict[str, str]:
     Raises:
         MarkerError: a marker that decides holds something wrong.
     """
-    from .marker import routing
+    found = {"cwd": place.cwd} if place.cwd else {}
+    if place.markers:
+        from .marker import routing
 
-    found = {"cwd": place.cwd, **routing(place.markers)} if place.cwd else {}
+        found.update(routing(place.markers))
     if not found.get("project_strategy") and strategy.replace("_", "-") == "repo-root":
         found["project_strategy"] = "repo-root"
     if found.get("project"):

@@ -136,7 +136,7 @@ class _Exchange:
     def run(self) -> None:
         """Ask; leave the answer or the problem behind."""
         try:
-            self._connection = _connection(self._url, self._until - time.monotonic())
+            self._connection = connection(self._url, self._until - time.monotonic())
             prefix = urlsplit(self._url).path.rstrip("/")
             method = "GET" if self._body is None else "POST"
             if self._body is not None:
@@ -159,7 +159,16 @@ class _Exchange:
             self._connection.close()
 
 
-def _connection(url: str, seconds: float) -> HTTPConnection:
+def connection(url: str, seconds: float) -> HTTPConnection:
+    """Prepare a connection to a server.
+
+    Args:
+        url: its address.
+        seconds: the timeout of each step.
+
+    Raises:
+        ValueError: it is not an address.
+    """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise ValueError(f"{url} is not an address: write http://HOST:PORT")

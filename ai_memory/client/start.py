@@ -123,7 +123,7 @@ def fitted(text: str, limit: int) -> str:
     room = limit - 1 - _units(tail) - 1
     kept = text.encode("utf-16-le", "surrogatepass")[: room * 2].decode("utf-16-le", "ignore")
     kept = kept[: kept.rfind("\n")] if "\n" in kept else kept
-    if _FENCE[1] in kept:
+    if kept.count(_FENCE[0]) <= kept.count(_FENCE[1]):
         tail = _CUT
     return kept + "\n" + tail.lstrip("\n")
 

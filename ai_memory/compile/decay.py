@@ -1,4 +1,4 @@
-"""Decay: what a page still weighs, from its age and from how often it is read."""
+"""Decay: what a page still weighs, from its age, from how often it is read, and from what readers said of it."""
 
 from __future__ import annotations
 
@@ -22,9 +22,15 @@ class Decay:
     use_rate: float
     cold: float
 
-    def retention(self, age_days: float, reads: int = 0, days_since_read: float = 0.0) -> float:
-        """Give a page's weight: 1 when it is new, plus what reading it has added; times in days, not negative."""
-        weight = math.exp(-self.age_rate * max(age_days, 0.0))
+    def retention(self, age_days: float, reads: int = 0, days_since_read: float = 0.0, salience: float = 1.0) -> float:
+        """Give a page's weight: its salience when it is new, plus what reading it has added.
+
+        Args:
+            age_days, days_since_read: in days; a negative one is none.
+            reads: how often it was read.
+            salience: how much it matters by what readers said of it.
+        """
+        weight = salience * math.exp(-self.age_rate * max(age_days, 0.0))
         if reads:
             weight += self.use * math.log1p(reads) * math.exp(-self.use_rate * max(days_since_read, 0.0))
         return weight

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 from ai_memory.client.agents import Agent
 from ai_memory.errors import ConfigError
+from ai_memory.install import hooks
 from ai_memory.install.command_line import STUB, HookCommand, read_command
 from ai_memory.install.json_text import Document, Pointer
 from ai_memory.install.origin import Origin
@@ -176,4 +177,6 @@ def target(
                 return Edit(origin.blank)
         return Edit(document.text)
 
-    return Target(agent, config_file, data_dirs, installed, removed, advice)
+    return hooks.target(
+        agent, config_file=config_file, data_dirs=data_dirs, installed=installed, removed=removed, advice=advice
+    )

@@ -12,10 +12,11 @@ from pathlib import Path
 
 from ai_memory.client.agents import AGENTS
 from ai_memory.errors import ConfigError
+from ai_memory.install import hooks
 from ai_memory.install.command_line import STUB
 from ai_memory.install.files import read_text
 from ai_memory.install.origin import Origin
-from ai_memory.install.target import Edit, Site, Target
+from ai_memory.install.target import Edit, Site
 
 AGENT = AGENTS["open-code"]
 TEMPLATE = "plugin.js"
@@ -64,4 +65,6 @@ def advice(_path: Path, _site: Site) -> tuple[str, ...]:
     return ("OpenCode needs no approval. Start it again: it reads its plugins only once.",)
 
 
-TARGET = Target(AGENT, config_file, data_dirs, installed, removed, advice)
+TARGET = hooks.target(
+    AGENT, config_file=config_file, data_dirs=data_dirs, installed=installed, removed=removed, advice=advice
+)

@@ -1,20 +1,20 @@
 """What a configuration file was before our first entry: needed to give it back byte for byte.
 
-After an uninstall `{}` may be what the user had, or all that is left of a file that we made. The text alone
-cannot tell, so the first install leaves a note beside the staged stub. The notes also say which files were changed:
-an uninstall finds them when a variable that moved the agent's home is not set any more.
+After an uninstall `{}` may be what the user had, or all that is left of a file that we made. The text alone cannot
+tell, so the first install leaves a note in the data directory. The notes also say which files were changed, and for
+what: an uninstall finds them when a variable that moved the agent's home is not set any more.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from ai_memory.errors import ConfigError
 from ai_memory.install.files import make_folder, read_text, write_file
 
-NAME = "origin.json"
+NAME = "installed.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,10 +23,12 @@ class Origin:
 
     Attributes:
         config: the file, as the agent names it.
-        blank: None when it held JSON; its text when it was there but blank; and `absent` when not at all.
+        blank: None when it held something; its text when it was there but blank; and `absent` when not at all.
         absent: there was no such file.
         folders: the folders that were made for it, outermost first.
-        empties: containers that stood there empty, as `hooks/Stop`, with the white space inside.
+        empties: containers that stood there empty, as `hooks/Stop`, with what stood inside.
+        gaps: what was put before a passage of ours at the end of the file, by the passage's name.
+        targets: the targets whose entries are in the file.
     """
 
     config: str
@@ -34,15 +36,22 @@ class Origin:
     blank: str | None = None
     folders: tuple[str, ...] = ()
     empties: dict[str, str] = field(default_factory=dict)
+    gaps: dict[str, str] = field(default_factory=dict)
+    targets: tuple[str, ...] = ()
 
     def merged(self, later: Origin) -> Origin:
-        """Add what a later install found: the first note knows best, a new event may meet a new container."""
-        return Origin(self.config, self.absent, self.blank, self.folders, {**later.empties, **self.empties})
+        """Add what a later install found: the first note knows best, a new entry may meet a new container."""
+        return replace(
+            self,
+            empties={**later.empties, **self.empties},
+            gaps={**later.gaps, **self.gaps},
+            targets=tuple(dict.fromkeys((*self.targets, *later.targets))),
+        )
 
 
-def load(folder: Path) -> dict[str, Origin]:
-    """Read the notes in an agent's staged folder, by configuration file; {} when there are none."""
-    path = folder / NAME
+def load(data_dir: Path) -> dict[str, Origin]:
+    """Read the notes in a data directory, by configuration file; {} when there are none."""
+    path = data_dir / NAME
     text = read_text(path)
     if text is None:
         return {}
@@ -54,6 +63,8 @@ def load(folder: Path) -> dict[str, Origin]:
                 noted["blank"],
                 tuple(noted["folders"]),
                 dict(noted["empties"]),
+                dict(noted["gaps"]),
+                tuple(noted["targets"]),
             )
             for noted in json.loads(text)
         ]
@@ -62,9 +73,26 @@ def load(folder: Path) -> dict[str, Origin]:
     return {origin.config: origin for origin in origins}
 
 
-def save(folder: Path, origin: Origin) -> None:
+def save(data_dir: Path, origin: Origin) -> None:
     """Add a note, or replace the one about the same file."""
-    origins = {**load(folder), origin.config: origin}
+    _write(data_dir, {**load(data_dir), origin.config: origin})
+
+
+def forget(data_dir: Path, config: Path, target: str) -> None:
+    """Take a target off the note about a file; a note without targets goes."""
+    origins = load(data_dir)
+    known = origins.get(str(config))
+    if known is None or target not in known.targets:
+        return
+    left = tuple(each for each in known.targets if each != target)
+    origins[known.config] = replace(known, targets=left)
+    _write(data_dir, {name: origin for name, origin in origins.items() if origin.targets})
+
+
+def _write(data_dir: Path, origins: dict[str, Origin]) -> None:
+    if not origins:
+        (data_dir / NAME).unlink()
+        return
     text = json.dumps([asdict(one) for one in origins.values()], indent=1) + "\n"
-    make_folder(folder)
-    write_file(folder / NAME, text.encode(), 0o600)
+    make_folder(data_dir)
+    write_file(data_dir / NAME, text.encode(), 0o600)

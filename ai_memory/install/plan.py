@@ -6,11 +6,10 @@ A plan is made from what is on disk now; applying it writes nothing that the pla
 from __future__ import annotations
 
 import difflib
-import sys
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ai_memory.client.agents import Agent
 from ai_memory.errors import ConfigError
 from ai_memory.install import claude_code, codex, gemini_cli, open_code, origin, staging
 from ai_memory.install.files import (
@@ -28,22 +27,29 @@ from ai_memory.install.target import Site, Target
 
 #: The agents that hooks can be installed for, in the order in which they are shown.
 TARGETS: dict[str, Target] = {
-    target.agent.name: target for target in (claude_code.TARGET, codex.TARGET, gemini_cli.TARGET, open_code.TARGET)
+    target.name: target for target in (claude_code.TARGET, codex.TARGET, gemini_cli.TARGET, open_code.TARGET)
 }
+
+
+#: The targets that may run the staged client, too.
+_BRIDGED = "mcp"
+#: A token as it stands in a header; a place where the client puts one in is none.
+_TOKEN = re.compile(r"Bearer (?![$ {])[^\s\"']+")
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The changes for one agent.
+    """The changes for one file of a target.
 
     Attributes:
-        target: the agent.
-        config: its configuration file, as the agent names it.
+        target: what is installed or removed.
+        config: the configuration file, as the agent names it.
         before: the file's text now; None when there is none.
         after: the text it gets; None when it is deleted.
         stage: files of ours that are missing or out of date.
         unstage: files and folders of ours that go.
         note: what to remember about the file for an uninstall.
+        private: the file gets mode 0600.
         leave: folders that were made for the file and go when they are empty.
         old_data_dirs: other data directories of ours whose entries are replaced or removed.
     """
@@ -55,13 +61,9 @@ class Plan:
     stage: tuple[StagedFile, ...] = ()
     unstage: tuple[Path, ...] = ()
     note: Origin | None = None
+    private: bool = False
     leave: tuple[Path, ...] = ()
     old_data_dirs: tuple[Path, ...] = ()
-
-    @property
-    def agent(self) -> Agent:
-        """The agent's facts."""
-        return self.target.agent
 
     @property
     def changes(self) -> bool:
@@ -69,12 +71,12 @@ class Plan:
         return self.before != self.after or bool(self.stage) or bool(self.unstage)
 
     def diff(self) -> str:
-        """The change of the configuration file as a unified diff; "" when it stays."""
+        """The change of the configuration file as a unified diff, without tokens; "" when it stays."""
         if self.before == self.after:
             return ""
         old, new = (_lines(text) for text in (self.before, self.after))
         name = str(self.config)
-        return "".join(
+        shown = "".join(
             difflib.unified_diff(
                 old,
                 new,
@@ -82,6 +84,7 @@ class Plan:
                 name if self.after is not None else "/dev/null",
             )
         )
+        return _TOKEN.sub("Bearer …", shown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,36 +101,37 @@ class Applied:
 
 
 def plan_install(targets: list[Target], site: Site, connection: Connection, config: Path | None = None) -> list[Plan]:
-    """Say what installing the hooks of these agents would change.
+    """Say what installing these targets would change.
 
     Args:
-        targets: the agents.
+        targets: what to install.
         site: where things are.
-        connection: how the hooks reach the server.
-        config: another configuration file than the agent's own; for one agent only.
+        connection: how the server is reached.
+        config: another configuration file than the target's own; for one target only.
 
     Raises:
         ConfigError: a file cannot be read, understood or written, or there is nothing to stage.
     """
-    if sys.platform == "win32":
-        raise ConfigError("Hooks cannot be installed on Windows yet: no agent was seen running them there.")
     plans: list[Plan] = []
     for target in targets:
-        plan = _plan_addition(target, site, connection, config)
-        listed = {file.path for earlier in plans for file in earlier.stage}
-        plans.append(replace(plan, stage=tuple(file for file in plan.stage if file.path not in listed)))
+        files = (config,) if config else target.files(site)
+        if not files:
+            raise ConfigError(f"{target.title} has no such file on this system. Give its place with --config-file.")
+        for file in files:
+            plan = _plan_addition(target, site, connection, file)
+            listed = {staged.path for earlier in plans for staged in earlier.stage}
+            plans.append(replace(plan, stage=tuple(file for file in plan.stage if file.path not in listed)))
     return plans
 
 
-def _plan_addition(target: Target, site: Site, connection: Connection, config: Path | None) -> Plan:
-    config = config or target.config_file(site)
-    files = staging.staged_files(target.agent, site.data_dir, site.bundle, connection)
+def _plan_addition(target: Target, site: Site, connection: Connection, config: Path) -> Plan:
+    files = target.stage(site, connection)
     before = read_text(config)
     edit = target.installed(config, before, site)
     if edit.text != before:
         check_writable(config)
     earlier = _origin(target, config, before, site)
-    note = edit.origin
+    note = edit.origin and replace(edit.origin, targets=(target.id,))
     if note is not None and earlier is not None:
         note = earlier.merged(note)
     return Plan(
@@ -137,40 +141,56 @@ def _plan_addition(target: Target, site: Site, connection: Connection, config: P
         edit.text,
         stage=tuple(file for file in files if file.differs()),
         note=note,
+        private=edit.private,
         old_data_dirs=tuple(_data_dirs(target, config, before, site)),
     )
 
 
-def plan_uninstall(targets: list[Target], site: Site) -> list[Plan]:
-    """Say what removing the hooks of these agents would change; the spool, settings and token stay.
+def plan_uninstall(targets: list[Target], site: Site, *, everywhere: bool = True) -> list[Plan]:
+    """Say what removing these targets would change; the spool, settings and token stay.
 
-    The client that all agents share goes with the last of them.
+    The client that the hooks and the bridge share goes with the last of them.
+
+    Args:
+        targets: what to remove.
+        site: where things are.
+        everywhere: from files, too, that an earlier install has noted, not only from those of the targets.
 
     Raises:
         ConfigError: a file cannot be read, understood or written.
     """
     plans: list[Plan] = []
     for target in targets:
-        own = [_plan_removal(target, site, config) for config in _configs(target, site)]
-        own = [plan for plan in own if plan.changes or plan.config == target.config_file(site)]
+        usual = target.files(site)
+        configs = _configs(target, site) if everywhere else list(usual)
+        # What was made first, and its folders with it, goes last.
+        own = [_plan_removal(target, site, config) for config in reversed(configs)]
+        own = [plan for plan in own if plan.changes or plan.config in usual]
+        if not own:
+            continue
         homes = dict.fromkeys((site.data_dir, *(home for plan in own for home in plan.old_data_dirs)))
-        staged = (home / "hooks" / target.agent.name for home in homes if _is_staged(home, target.agent.name))
-        # With the agent's last file: until then a command may still name the stub.
+        staged = (folder for home in homes for folder in target.unstage(home) if _is_staged(home, folder, target))
+        # With the target's last file: until then a command may still name the stub.
         own[-1] = replace(own[-1], unstage=tuple(path for path in staged if path.exists()))
         plans += own
-    return _with_shared(plans, site.data_dir)
+    return _with_shared(plans, site.data_dir) if plans else []
 
 
-def _is_staged(home: Path, agent: str) -> bool:
+def _is_staged(home: Path, folder: Path, target: Target) -> bool:
     """Tell a data directory from a checkout that somebody's configuration names: its folders are not ours to delete."""
-    return (home / "hooks" / "client" / "__main__.py").is_file() or (home / "hooks" / agent / origin.NAME).is_file()
+    noted = any(target.id in known.targets for known in origin.load(home).values())
+    return noted or (folder.parent / "client" / "__main__.py").is_file()
 
 
 def _with_shared(plans: list[Plan], data_dir: Path) -> list[Plan]:
-    """Let the client and the interpreter's name go where no agent is left to need them."""
+    """Let the client and the interpreter's name go where nothing is left to need them."""
     going = {path for plan in plans for path in plan.unstage}
+    leaving = {(str(plan.config), plan.target.id) for plan in plans}
     for hooks in {path.parent: None for path in going} or {data_dir / "hooks": None}:
         if any((hooks / name).exists() and hooks / name not in going for name in TARGETS):
+            continue
+        noted = {(name, target) for name, known in origin.load(hooks.parent).items() for target in known.targets}
+        if any(target.startswith(f"{_BRIDGED}/") for _, target in noted - leaving):
             continue
         shared = tuple(path for path in (hooks / "client", hooks / "python") if path.exists())
         last = max((number for number, plan in enumerate(plans) if plan.changes), default=len(plans) - 1)
@@ -179,9 +199,9 @@ def _with_shared(plans: list[Plan], data_dir: Path) -> list[Plan]:
 
 
 def _configs(target: Target, site: Site) -> list[Path]:
-    """The agent's file, and others that an install has noted."""
-    noted = origin.load(site.data_dir / "hooks" / target.agent.name)
-    return list(dict.fromkeys((target.config_file(site), *map(Path, noted))))
+    """The target's files, and others that an install has noted."""
+    noted = (name for name, known in origin.load(site.data_dir).items() if target.id in known.targets)
+    return list(dict.fromkeys((*target.files(site), *map(Path, noted))))
 
 
 def _plan_removal(target: Target, site: Site, config: Path) -> Plan:
@@ -215,6 +235,9 @@ def apply(plan: Plan, data_dir: Path, now: int) -> Applied:
         if plan.before is not None and plan.after is not None:
             backup = back_up(plan.config, now)
         _write_config(plan, data_dir)
+    if plan.note is None:
+        for home in dict.fromkeys((data_dir, *plan.old_data_dirs)):
+            origin.forget(home, plan.config, plan.target.id)
     staging.unstage(list(plan.unstage))
     if plan.unstage:
         remove_empty([path.parent for path in plan.unstage])
@@ -228,9 +251,12 @@ def _write_config(plan: Plan, data_dir: Path) -> None:
         return
     made = make_folder(target_of(plan.config).parent)
     if plan.note is not None:
-        folders = plan.note.folders or tuple(str(folder) for folder in made)
-        origin.save(data_dir / "hooks" / plan.agent.name, replace(plan.note, folders=folders))
-    write_file(plan.config, plan.after.encode("utf-8"))
+        # A folder that was made for another file as well goes with the last of them.
+        earlier = (folder for known in origin.load(data_dir).values() for folder in known.folders)
+        shared = (folder for folder in earlier if Path(folder) in target_of(plan.config).parents)
+        folders = plan.note.folders or tuple(dict.fromkeys((*shared, *map(str, made))))
+        origin.save(data_dir, replace(plan.note, folders=folders))
+    write_file(plan.config, plan.after.encode("utf-8"), 0o600 if plan.private else None)
 
 
 def _data_dirs(target: Target, config: Path, text: str | None, site: Site) -> list[Path]:
@@ -239,10 +265,11 @@ def _data_dirs(target: Target, config: Path, text: str | None, site: Site) -> li
 
 def _origin(target: Target, config: Path, text: str | None, site: Site) -> Origin | None:
     """The note about the file, if entries of ours are still in it; without them it is a stale one."""
-    for data_dir in _data_dirs(target, config, text, site):
-        known = origin.load(data_dir / "hooks" / target.agent.name)
-        if str(config) in known:
-            return known[str(config)]
+    found = _data_dirs(target, config, text, site)
+    for data_dir in found or [site.data_dir]:
+        known = origin.load(data_dir).get(str(config))
+        if known and (found or set(known.targets) - {target.id}):
+            return known
     return None
 
 

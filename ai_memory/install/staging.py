@@ -84,15 +84,25 @@ def staged_files(agent: Agent, data_dir: Path, bundle: Path, connection: Connect
         ConfigError: the bundle has no stub for the agent, the client is not whole, or the address or token
             cannot be used.
     """
-    hooks = data_dir / "hooks"
     stubs = sorted((bundle / agent.name).glob("hook.*"))
-    sources = sorted(Path(client.__file__).parent.glob("*.py"))
     if STUB not in [stub.name for stub in stubs]:
         raise ConfigError(f"Nothing to stage: {bundle / agent.name / STUB} does not exist.")
+    folder = data_dir / "hooks" / agent.name
+    files = [StagedFile(folder / stub.name, stub.read_bytes(), 0o755) for stub in stubs]
+    return files + client_files(data_dir, connection)
+
+
+def client_files(data_dir: Path, connection: Connection) -> list[StagedFile]:
+    """List what the client needs that runs on this machine, for hooks and as a bridge.
+
+    Raises:
+        ConfigError: the client is not whole, or the address or token cannot be used.
+    """
+    hooks = data_dir / "hooks"
+    sources = sorted(Path(client.__file__).parent.glob("*.py"))
     if "__main__.py" not in [source.name for source in sources]:
         raise ConfigError(f"Nothing to stage: {Path(client.__file__).parent / '__main__.py'} does not exist.")
-    files = [StagedFile(hooks / agent.name / stub.name, stub.read_bytes(), 0o755) for stub in stubs]
-    files += [StagedFile(hooks / "client" / source.name, source.read_bytes(), 0o644) for source in sources]
+    files = [StagedFile(hooks / "client" / source.name, source.read_bytes(), 0o644) for source in sources]
     files.append(StagedFile(hooks / "python", f"{base_interpreter()}\n".encode(), 0o644))
     files.append(StagedFile(data_dir / "client.json", _client_json(data_dir, connection), 0o600))
     if connection.token is not None:

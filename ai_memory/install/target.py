@@ -1,4 +1,4 @@
-"""What an agent's module gives to the installer."""
+"""What an agent's or client's module gives to the installer."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ai_memory.client.agents import Agent
 from ai_memory.install.origin import Origin
+from ai_memory.install.staging import Connection, StagedFile
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,28 +39,59 @@ class Edit:
     Attributes:
         text: its new text; None when it is to be deleted.
         origin: the note to keep about what it was before; None after an uninstall.
+        private: there is a token in it, so nobody else may read the file.
     """
 
     text: str | None
     origin: Origin | None = None
+    private: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SelfTest:
+    """What became of a test of what was installed.
+
+    Attributes:
+        state: "arrived" (the event of a hook) or "answered"; "spooled" or "unreachable" when no server answered (an
+            event waits then); or "failed".
+        detail: one sentence that a person can act on.
+    """
+
+    state: str
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """One agent that ai-memory can be wired into.
+    """One thing that ai-memory can be put into: an agent's hooks, a client's list of servers, a project's files.
 
     Attributes:
-        agent: the row of the table of agents.
-        config_file: where its hooks stand.
-        data_dirs: (file, text, site) -> the data directories that entries of ours in it name.
+        kind: "hooks", "mcp", "instructions" or "skills".
+        name: of the agent or client; "" where there is only one.
+        title: the name a person knows.
+        files: where the entries stand.
+        data_dirs: (file, text, site) -> the data directories of the entries of ours in it; [] when there are none.
         installed: (file, text or None, site) -> the file with our entries.
         removed: (file, text, site, origin) -> the file without them.
+        stage: (site, connection) -> the files that the entries need in the data directory.
+        unstage: data directory -> folders in it that go with the entries.
         advice: (file, site) -> what the user still has to do, one sentence each.
+        check: (file, site) -> what came of trying what was installed; None where there is nothing to try.
     """
 
-    agent: Agent
-    config_file: Callable[[Site], Path]
+    kind: str
+    name: str
+    title: str
+    files: Callable[[Site], tuple[Path, ...]]
     data_dirs: Callable[[Path, str, Site], list[Path]]
     installed: Callable[[Path, str | None, Site], Edit]
     removed: Callable[[Path, str, Site, Origin | None], Edit]
-    advice: Callable[[Path, Site], tuple[str, ...]]
+    stage: Callable[[Site, Connection], list[StagedFile]] = lambda _site, _connection: []
+    unstage: Callable[[Path], tuple[Path, ...]] = lambda _data_dir: ()
+    advice: Callable[[Path, Site], tuple[str, ...]] = lambda _path, _site: ()
+    check: Callable[[Path, Site], SelfTest | None] = lambda _path, _site: None
+
+    @property
+    def id(self) -> str:
+        """How notes name it."""
+        return f"{self.kind}/{self.name}" if self.name else self.kind

@@ -10,29 +10,16 @@ import secrets
 import subprocess
 import time
 import uuid
-from dataclasses import dataclass
 from pathlib import Path
 
 from ai_memory.client import deliver, reach, spool
 from ai_memory.client.agents import Agent
 from ai_memory.config import plain_environment
 from ai_memory.install.command_line import HookCommand
+from ai_memory.install.target import SelfTest
 
 #: Seconds that an event may take from the hook to the server.
 PATIENCE = 5.0
-
-
-@dataclass(frozen=True, slots=True)
-class SelfTest:
-    """What became of the test event.
-
-    Attributes:
-        state: "arrived", "spooled" (no server answered; the event waits) or "failed".
-        detail: one sentence that a person can act on.
-    """
-
-    state: str
-    detail: str
 
 
 def verify(agent: Agent, data_dir: Path, *, patience: float = PATIENCE) -> SelfTest:

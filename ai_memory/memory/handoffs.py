@@ -9,14 +9,25 @@ from uuid import UUID
 
 from ai_memory.capture.scope import New
 from ai_memory.client.agents import agent_named
+from ai_memory.compile.brief import Brief, brief_text
 from ai_memory.errors import BadRequestError, ConflictError, NotFoundError
+from ai_memory.memory.briefing import Briefing
 from ai_memory.memory.meters import Meter
 from ai_memory.memory.projects import Projects
 from ai_memory.memory.sessions import Sessions
 from ai_memory.memory.stores import Stores
-from ai_memory.model.handoff import Handoff, Receiver, best, rendered, superseded, within_limits
+from ai_memory.model.handoff import (
+    TEXT_LIMIT,
+    Handoff,
+    Receiver,
+    best,
+    rendered,
+    superseded,
+    utf16_length,
+    within_limits,
+)
 from ai_memory.model.ids import new_id
-from ai_memory.model.scope import Project, Resolved, Routing
+from ai_memory.model.scope import Project, Resolved, Routing, plain_path
 
 _NEWEST = 8
 _LISTING_SECONDS = 2.0
@@ -33,46 +44,64 @@ class Start:
 class Handoffs:
     """The batons of all projects."""
 
-    def __init__(self, stores: Stores, projects: Projects, sessions: Sessions, quiet: timedelta) -> None:
+    def __init__(
+        self, stores: Stores, projects: Projects, sessions: Sessions, briefing: Briefing, quiet: timedelta
+    ) -> None:
         self._stores = stores
         self._projects = projects
         self._sessions = sessions
+        self._briefing = briefing
         self._quiet = quiet
         self.meter = Meter()
 
-    def for_start(self, receiver: Receiver, routing: Routing, still_wanted: Callable[[], bool]) -> Start:
-        """Give a starting session its handoff, and bind it to that session.
+    def for_start(
+        self, receiver: Receiver, routing: Routing, still_wanted: Callable[[], bool], *, brief: int = 0
+    ) -> Start:
+        """Give a starting session its handoff, and bind it to that session; behind it the project's brief.
 
         A session that asks again before it has done anything gets the same text: its first answer may have
-        been lost on the way. One that is at work gets nothing; one that is resumed gets what others have left.
+        been lost on the way. One that is at work gets none; one that is resumed gets what others have left.
 
         Args:
             receiver: who asks; an agent that does not show the text to its model never takes one.
             routing: where it runs; nothing is created for it.
             still_wanted: asked right before the claim; False (the client has gone) leaves it open.
+            brief: UTF-16 units that the project's brief may have, as far as the handoff leaves room; 0 is none.
         """
         found = self._projects.look_up(routing, self._session_projects(receiver.session))
         if isinstance(found, New) or not agent_named(receiver.agent).injects:
             self.meter.count("no_project" if isinstance(found, New) else "not_shown", self._stores.clock())
             return Start("", None if isinstance(found, New) else found)
-        project = found.project
+        # Read before anything is taken: what cannot be read takes no handoff with it.
+        told = self._briefing.brief(found.project) if brief else Brief()
+        handoff = self._for_receiver(found.project, receiver, still_wanted)
+        text = rendered(handoff) if handoff else ""
+        more = brief_text(told, min(brief, TEXT_LIMIT - utf16_length(text) - 1))
+        return Start("\n".join(part for part in (text, more) if part), found)
+
+    def _for_receiver(self, project: Project, receiver: Receiver, still_wanted: Callable[[], bool]) -> Handoff | None:
+        """Find the handoff of a starting session: the one that it was given before, or one that it takes now."""
         own = self._stores.index.session(project.id, receiver.session) if receiver.session else None
         if own and own.is_at_work:
             self.meter.count("at_work", self._stores.clock())
-            return Start("", found)
+            return None
         if (
             receiver.session
             and not (own and own.counts)
             and (taken := self._stores.state.taken_by(receiver.session, project.id))
         ):
             self.meter.count("repeated", self._stores.clock())
-            return Start(rendered(taken[0]), found)
+            return taken[0]
+        self._compile_newest(project)
+        handoff = self._claim(project, receiver) if still_wanted() else None
+        self.meter.count("delivered" if handoff else "none_pending", self._stores.clock())
+        return handoff
+
+    def _compile_newest(self, project: Project) -> None:
+        """Bring the handoffs of a project up to date whose sessions have gone on."""
         # The newest are enough: an older one could only be chosen if none of these fits.
         for session in self._stores.index.uncompiled(project.id, _NEWEST):
             self._sessions.checkpoint(project.id, session.id)
-        handoff = self._claim(project, receiver) if still_wanted() else None
-        self.meter.count("delivered" if handoff else "none_pending", self._stores.clock())
-        return Start(rendered(handoff) if handoff else "", found)
 
     def _claim(self, project: Project, receiver: Receiver) -> Handoff | None:
         now = self._stores.clock()
@@ -117,8 +146,9 @@ class Handoffs:
         files_touched: Sequence[str] = (),
         to_agent: str = "",
         from_agent: str = "other",
+        cwd: str = "",
     ) -> Handoff:
-        """Leave a handoff by hand, for whoever starts next in the project.
+        """Leave a handoff by hand, for whoever starts next in the project, wherever in it that is.
 
         Raises:
             BadRequestError: it says nothing.
@@ -134,7 +164,7 @@ class Handoffs:
             from_session=None,
             from_agent=agent_named(from_agent).name,
             to_agent=agent_named(to_agent).name if to_agent else "",
-            cwd="",
+            cwd=scrub(plain_path(cwd)),
             summary=scrub(summary.strip()),
             open_questions=tuple(scrub(item) for item in open_questions),
             next_steps=tuple(scrub(item) for item in next_steps),
@@ -152,8 +182,9 @@ class Handoffs:
             ConflictError: the one named is not open any more.
         """
         if handoff_id is None:
+            self._compile_newest(project)
             return self._claim(project, Receiver(session, agent_named(by).name, ""))
-        named = self._named(project, handoff_id)
+        named = self.named(project, handoff_id)
 
         def choose(handoffs: Sequence[Handoff]) -> tuple[Handoff | None, list[Handoff]]:
             return next((handoff for handoff in handoffs if handoff.id == named.id), None), []
@@ -163,7 +194,7 @@ class Handoffs:
         )
         if taken is None:
             raise ConflictError(
-                f"handoff {handoff_id} is not open any more: it is {self._named(project, handoff_id).state}"
+                f"handoff {handoff_id} is not open any more: it is {self.named(project, handoff_id).state}"
             )
         self.meter.count("accepted", self._stores.clock())
         return taken
@@ -175,13 +206,18 @@ class Handoffs:
             NotFoundError: there is no such handoff in the project.
             ConflictError: it is not open any more.
         """
-        handoff = self._named(project, handoff_id)
+        handoff = self.named(project, handoff_id)
         if handoff.state != "open":
             raise ConflictError(f"handoff {handoff_id} is not open any more: it is {handoff.state}")
         self.meter.count("cancelled", self._stores.clock())
         return self._stores.state.settle(handoff, "cancelled")
 
-    def _named(self, project: Project, handoff_id: UUID) -> Handoff:
+    def named(self, project: Project, handoff_id: UUID) -> Handoff:
+        """Find a handoff of a project by its id, open or not.
+
+        Raises:
+            NotFoundError: there is none.
+        """
         handoff = self._stores.state.handoff(handoff_id)
         if handoff is None or handoff.project_id != project.id:
             raise NotFoundError(f"there is no handoff {handoff_id} in {project.label}")

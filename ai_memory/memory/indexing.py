@@ -21,6 +21,7 @@ from ai_memory.memory.projects import Projects
 from ai_memory.memory.stores import Stores
 from ai_memory.model.links import links_of
 from ai_memory.model.page import CONFLICT, Page, front_matter, is_page, parsed
+from ai_memory.model.record import record_of
 from ai_memory.model.scope import Project
 from ai_memory.model.tombstone import Tombstone
 from ai_memory.search.chunks import chunks_of
@@ -171,7 +172,11 @@ class Indexing:
             WikiAwayError: the wiki is not there.
         """
         self._stores.wiki.check_there()
-        changed = [path for path in paths if is_page(path) and self._file(project, path)]
+        wanted = [path for path in paths if is_page(path)]
+        changed = []
+        for first in range(0, len(wanted), _FILES_AT_ONCE):
+            with self._stores.database.writing():
+                changed += [path for path in wanted[first : first + _FILES_AT_ONCE] if self._file(project, path)]
         if changed:
             self.meter.count("pages", self._stores.clock(), len(changed))
         return changed
@@ -229,7 +234,9 @@ class Indexing:
         problem = trouble or problem
         row = page_row(page, blob=blob, size=size, mtime=mtime, problem=problem)
         links = () if CONFLICT in page.problems else links_of(path, page.body)
-        self._stores.pages.save(project.id, row, text_of(page, blob), links)
+        with self._stores.database.writing():
+            self._stores.pages.save(project.id, row, text_of(page, blob), links)
+            self._stores.records.save(project.id, path, record_of(page))
         self._session(project, path, page.front)
 
     def _remove(self, project: Project, path: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,11 +17,15 @@ from ai_memory.config import Settings, home_directory
 from ai_memory.errors import StorageError
 from ai_memory.memory.at_work import AtWork
 from ai_memory.memory.backup import save
+from ai_memory.memory.briefing import Briefing
 from ai_memory.memory.embedding import Embedding
 from ai_memory.memory.export import Bundle, pack
+from ai_memory.memory.feedback import Feedback
 from ai_memory.memory.handoffs import Handoffs
 from ai_memory.memory.indexing import Indexing, Progress
 from ai_memory.memory.intake import KEY_DAYS, Intake, Policy
+from ai_memory.memory.lint import Lint
+from ai_memory.memory.memories import Memories
 from ai_memory.memory.merge import Merge
 from ai_memory.memory.meters import Meter
 from ai_memory.memory.moves import Moves
@@ -30,6 +34,7 @@ from ai_memory.memory.pages import Pages
 from ai_memory.memory.projects import Projects
 from ai_memory.memory.purge import Purge
 from ai_memory.memory.recall import Recall
+from ai_memory.memory.records import Records
 from ai_memory.memory.scopes import Scopes
 from ai_memory.memory.sessions import Sessions
 from ai_memory.memory.stores import check_wiki, open_stores, utc_now
@@ -46,6 +51,7 @@ from ai_memory.store.lock import DirectoryLock
 from ai_memory.store.rawlog import RawFile
 from ai_memory.store.steps import Step, reached
 from ai_memory.store.swap import clear_leftovers, finish_restore
+from ai_memory.store.transcripts import Transcripts
 
 _GRACE_SECONDS = 5.0
 #: So many pages with a problem are named in `status`.
@@ -104,21 +110,29 @@ class Memory:
             self.projects = Projects(self.stores, defaults)
             self.indexing = Indexing(self.stores, self.projects)
             self.pages = Pages(self.stores, self.projects, self.indexing)
+            transcripts = Transcripts(Path(settings["transcripts_dir"]).expanduser())
+            self.records = Records(self.stores, self.projects, self.pages, defaults, transcripts)
             self.outside = Outside(self.stores, self.projects, self.indexing, self.pages)
             self.embedding = Embedding(self.stores, settings["embedding_provider"], embedder)
             self.recall = Recall(self.stores, self.projects, self.embedding)
             idle = timedelta(seconds=settings["session_idle_secs"])
+            self.memories = Memories(self.stores, self.projects, self.pages)
             self.scopes = Scopes(self.stores, self.projects, alive=idle)
             self.sessions = Sessions(self.stores, self.projects, self.pages, idle)
             quiet = timedelta(seconds=settings["handoff_quiet_secs"])
-            self.handoffs = Handoffs(self.stores, self.projects, self.sessions, quiet)
+            self.briefing = Briefing(self.stores, self.projects)
+            self.feedback = Feedback(self.stores, self.projects)
+            self.lint = Lint(self.stores, self.projects, self.pages)
+            self.handoffs = Handoffs(self.stores, self.projects, self.sessions, self.briefing, quiet)
             policy = Policy(settings["capture_prompts"], settings["capture_assistant"])
             self.intake = Intake(self.stores, self.projects, policy, self.sessions.note_change)
             at_work = AtWork(self.stores, self.sessions, self.intake, quiet)
             merge = Merge(self.stores, self.projects, self.pages, self.indexing, at_work)
             self.moves = Moves(self.stores, self.projects, self.indexing, merge, at_work)
             self.purge = Purge(self.stores, self.projects, self.indexing, at_work, data_dir=settings.data_dir)
-            self.upkeep = Upkeep(self.stores, self.projects, self.indexing, self.pages, self.intake, settings)
+            self.upkeep = Upkeep(
+                self.stores, self.projects, self.indexing, self.pages, self.lint, self.intake, settings
+            )
             #: Raw logs of what was purged, or moved away: they came back by themselves and are not read.
             self.left_out: list[RawFile] = []
             self.indexing.on_other_history = self.sessions.begin_anew
@@ -218,8 +232,13 @@ class Memory:
 
     # Status
 
-    def status(self, *, bind: str) -> dict[str, object]:
-        """Report what there is, what each stage did, and what it last failed at (the wire's StatusReport)."""
+    def status(self, *, bind: str, warnings: Sequence[str] = ()) -> dict[str, object]:
+        """Report what there is, what each stage did, and what it last failed at (the wire's StatusReport).
+
+        Args:
+            bind: where the server listens.
+            warnings: what waits for somebody at the doors.
+        """
         index, pages, turns = self.stores.index.counts(), self.stores.pages.counts(), self.stores.turns.counts()
         data_dir, embedded = self.settings.data_dir, self.embedding.coverage()
         return {
@@ -268,10 +287,10 @@ class Memory:
             "storage": self.upkeep.storage(),
             "settings": {key: source for key, source in self.settings.sources.items() if source != "default"},
             "unknown_settings": list(self.settings.unknown),
-            "warnings": self._warnings(),
+            "warnings": [*self.warnings(), *warnings],
         }
 
-    def _warnings(self) -> list[str]:
+    def warnings(self) -> list[str]:
         """Say what waits for somebody, a sentence each."""
         ahead = [
             f"{each.project.label} was purged at {stamp(each.at)} by a clock that is ahead of this one: "
@@ -281,6 +300,12 @@ class Memory:
         wiki = self.stores.wiki
         found = [wiki.away(), wiki.git.unfinished(), self.stores.operations.problem, self.upkeep.put_off, *ahead]
         return [each for each in found if each]
+
+    def troubles(self) -> list[str]:
+        """Say what waits for somebody, broken pages too, a sentence each; `status` has all of it."""
+        problems = self.stores.pages.problems()
+        named = "; ".join(f"{self._name(project, path)}: {problem}" for project, path, problem in problems[:_NAMED])
+        return [*self.warnings(), *([f"pages with a problem: {len(problems)} ({named})"] if problems else [])]
 
     def _pages_report(self) -> dict[str, object]:
         """Report what somebody should look at: how many there are, and the first of them."""

@@ -220,7 +220,9 @@ class Merge:
         stores.state.move_handoffs(source_id, self._projects.get(target_id))
         for path, moved_to in files.items():
             stores.state.reads.move(source_id, target_id, path, moved_to)
+            stores.state.feedback.move(source_id, target_id, path, moved_to)
         stores.state.reads.forget(source_id)
+        stores.state.feedback.forget(source_id)
         stores.state.forget_purged(source_id)
         reached(Step.MOVE_STATE)
         stores.index.move_project(source_id, target_id)

@@ -494,6 +494,7 @@ class Moves:
         target = self._projects.get(target_id)
         stores.state.move_handoffs(source_id, target, session)
         stores.state.reads.move(source_id, target_id, page)
+        stores.state.feedback.move(source_id, target_id, page)
         reached(Step.MOVE_STATE)
         stores.index.move(session, source_id, target_id, order["keys"])
         self._indexing.commits()

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from types import MappingProxyType
 from uuid import UUID
 
 from ai_memory.client.agents import agent_named
@@ -28,6 +29,7 @@ from ai_memory.model.page import (
     PageChange,
     collision_key,
     composed,
+    expiry,
     page_path,
     sealed,
     with_keys,
@@ -46,6 +48,8 @@ OUTSIDE = ("outside edit", "outside@local")
 _BREAKER_PAGES = 3
 #: So many of the pages that link to a page are listed.
 _BACKLINKS = 100
+#: So many pages around a page are listed.
+_RELATED = 50
 #: Characters of a commit's subject, and the fewest of a reason that are worth showing in it.
 _SUBJECT = 100
 _SHORTEST = 15
@@ -94,15 +98,20 @@ class Fields:
     tier: str | None = None
     tags: Sequence[str] | None = None
     pinned: bool | None = None
+    expires_at: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse what no page may hold, before anything is made for it.
 
         Raises:
-            BadRequestError: there is no such tier.
+            BadRequestError: there is no such tier, or `expires_at` is no time.
         """
         if self.tier is not None and self.tier not in TIERS:
             raise _unknown_tier(self.tier)
+        try:
+            expiry(self.expires_at)
+        except ValueError as error:
+            raise BadRequestError(str(error)) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +176,19 @@ class View:
     links: Sequence[Target] = ()
     backlinks: Sequence[Target] = ()
     backlink_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Related:
+    """A page that links lead to: by which page, in which way ("linked from", "links to"), after how many of them."""
+
+    project: Project
+    path: str
+    title: str
+    kind: str
+    how: str
+    via: str
+    steps: int
 
 
 class Pages:
@@ -288,7 +310,7 @@ class Pages:
         """Count the links of all projects that lead nowhere."""
         pages = self._stores.pages
         return pages.count_unresolved() + sum(
-            pages.count_unresolved_by(way, self._leads_to(way)) for way in pages.ways_out()
+            len(pages.unresolved_by(way, self._leads_to(way))) for way in pages.ways_out()
         )
 
     def _leads_to(self, way: Way) -> UUID | None:
@@ -308,6 +330,38 @@ class Pages:
         project = self._projects.known(project_id) if project_id else None
         names = (project.workspace, project.name) if project else (link.workspace, link.project)
         return Target(*names, link.path, row.title if row else link.path, exists=row is not None)
+
+    def related(self, project: Project, path: str, depth: int) -> list[Related]:
+        """List the pages around a page, the nearest first: what it links to and what links to it, each once.
+
+        Args:
+            project, path: of the page.
+            depth: so many links may be between the two.
+        """
+        found: dict[tuple[UUID, str], Related] = {}
+        edge = [(project, path)]
+        for steps in range(1, depth + 1):
+            for here, via in edge:
+                for each in self._around(here, via, steps):
+                    if (each.project.id, each.path) != (project.id, path) and len(found) < _RELATED:
+                        found.setdefault((each.project.id, each.path), each)
+            edge = [(each.project, each.path) for each in found.values() if each.steps == steps]
+        return list(found.values())
+
+    def _around(self, project: Project, path: str, steps: int) -> Iterator[Related]:
+        pages, now = self._stores.pages, self._stores.clock()
+        out = (
+            (self._leads_to(Way(project.id, link.workspace, link.project)), link.path, "linked from")
+            for link in pages.links(project.id, path)
+        )
+        ways = [way for way in pages.ways_to(path) if self._leads_to(way) == project.id]
+        back, _ = pages.linking(ways, project.id, path, _RELATED)
+        for project_id, other, how in [*out, *((each.project_id, each.path, "links to") for each in back)]:
+            home = self._projects.known(project_id) if project_id else None
+            row = pages.page(home.id, other) if home else None
+            # What has expired is found by its path alone.
+            if home and row and row.size != MISSING and not (row.expires_at and row.expires_at <= now):
+                yield Related(home, other, row.title, row.kind, how, path, steps)
 
     # Time travel
 
@@ -374,10 +428,7 @@ class Pages:
             PageDeletedError, PathCollisionError: see there.
             StorageError: it could not be written.
         """
-        path = writable_page_path(path)
-        if self._stores.scrubber.scrub(path) != path:
-            # It would stand in git, in the index, in logs and in links, where nothing can be taken out again.
-            raise BadPagePathError("the page path holds what looks like a secret: choose another")
+        path = self._new_path(path)
         with self._stores.wiki.lock:
             # It may have been renamed, moved or purged since somebody found it.
             project = self._projects.get(project.id)
@@ -402,6 +453,57 @@ class Pages:
             self.meter.count("written", self._stores.clock())
             return Written(path, oid, changed=True, created=row is None)
 
+    def write_several(
+        self,
+        project: Project,
+        texts: Mapping[str, str],
+        writer: Writer,
+        *,
+        moved: Sequence[str] = (),
+        deleted: Mapping[str, str] = MappingProxyType({}),
+        subject: str,
+    ) -> str:
+        """Write and delete pages because somebody asked for it, all in one commit. What was deleted comes back.
+
+        Args:
+            project: where.
+            texts: path -> the whole page: front matter with a `type` and without a seal, and the body.
+            writer: who asks.
+            moved: pages that one of the texts replaces under another path: they leave no tombstone.
+            deleted: pages to delete, each with the path under which it would be brought back: both stay deleted.
+            subject: of the commit.
+
+        Returns:
+            the commit, "" when all was so already.
+
+        Raises:
+            BadPagePathError, LinkedPathError, TooLargeError, PageDeletedError, PathCollisionError, StorageError: as
+                `write`; nothing was written.
+        """
+        with self._stores.wiki.lock:
+            project = self._projects.get(project.id)
+            touched = [*texts, *moved, *deleted]
+            for path in touched:
+                self._stores.wiki.file(project, path)
+            self._read_again(project, touched)
+            for path in texts:
+                self._check_tombstone(project, path, revive=True)
+                self._check_collision(project, path)
+            new = {path: self._fitting(path, text) for path, text in texts.items()}
+            self.commit_outside(project, touched)
+            if revived := [path for path in texts if self._stores.wiki.is_gone(project.id, path)]:
+                self._stores.wiki.revive(self._stores.wiki.folder(project), revived)
+            if deleted:
+                self._bury(
+                    project, list(dict.fromkeys(path for pair in deleted.items() for path in pair)), "delete-page"
+                )
+            oid = self._commit(project, new, subject, deletes=[*moved, *deleted], author=writer.author)
+            # Without a tombstone these were only missing, until the commit was read.
+            self._index(project, moved)
+            self.meter.count("written", self._stores.clock(), len(texts))
+            self.meter.count("deleted", self._stores.clock(), len(deleted))
+            return oid
+
     def check_new(self, path: str, body: str, fields: Fields, *, expected: str | None) -> None:
         """Check what `write` would of a page in a project that is not there yet: a refusal makes none.
 
@@ -410,26 +512,44 @@ class Pages:
         """
         self._stores.wiki.git.check_free()
         self._check_expectation(None, path, None, None, expected, body, create_only=False)
-        self._composed(None, writable_page_path(path), body, fields)
+        self._composed(None, self._new_path(path), body, fields)
+
+    def check_size(self, path: str, text: str) -> None:
+        """Refuse the text of a page that is larger than `write_several` takes.
+
+        Raises:
+            TooLargeError: it is.
+        """
+        self._fitting(path, text)
+
+    def _new_path(self, path: str) -> str:
+        path = writable_page_path(path)
+        if self._stores.scrubber.scrub(path) != path:
+            # It would stand in git, in the index, in logs and in links, where nothing can be taken out again.
+            raise BadPagePathError("the page path holds what looks like a secret: choose another")
+        return path
 
     def _composed(self, old: str | None, path: str, body: str, fields: Fields) -> Scrubbed:
-        text = self._stores.scrubber.scrub(
-            composed(
-                old,
-                body,
-                path=path,
-                title=fields.title,
-                kind=fields.kind,
-                tier=fields.tier,
-                tags=fields.tags,
-                pinned=fields.pinned,
-            )
+        text = composed(
+            old,
+            body,
+            path=path,
+            title=fields.title,
+            kind=fields.kind,
+            tier=fields.tier,
+            tags=fields.tags,
+            pinned=fields.pinned,
+            expires_at=fields.expires_at,
         )
-        if len(text.encode()) > PAGE_LIMIT:
+        return self._fitting(path, text)
+
+    def _fitting(self, path: str, text: str) -> Scrubbed:
+        clean = self._stores.scrubber.scrub(text)
+        if len(clean.encode()) > PAGE_LIMIT:
             raise TooLargeError(
-                f"a page holds at most {PAGE_LIMIT // 1024} KiB, {path} would have {len(text.encode()) // 1024}"
+                f"a page holds at most {PAGE_LIMIT // 1024} KiB, {path} would have {len(clean.encode()) // 1024}"
             )
-        return text
+        return clean
 
     def delete(self, project: Project, path: str, writer: Writer, *, reason: str = "") -> str:
         """Delete a page: its file, and a tombstone, in one commit. Git keeps its history.

@@ -16,7 +16,16 @@ from ai_memory.errors import BadRequestError, NotFoundError, ScopeUnresolvedErro
 from ai_memory.memory.stores import Stores
 from ai_memory.model.former import Former, former_of, up
 from ai_memory.model.ids import minted_at, new_id
-from ai_memory.model.scope import BadNameError, Project, Resolved, Routing, Workspace, checked_name
+from ai_memory.model.scope import (
+    GLOBAL_PROJECT,
+    BadNameError,
+    Project,
+    Resolved,
+    Routing,
+    Workspace,
+    checked_name,
+    legal_name,
+)
 from ai_memory.store.manifests import ManifestUnreadableError, WikiAwayError
 
 _REMEMBERED = 4096
@@ -298,6 +307,50 @@ class Projects:
             home = self.workspace(workspace) or Workspace(new_id(self._clock()), workspace)
             project = Project(new_id(self._clock()), home.id, home.name, name)
             return self._save(project)
+
+    def preferences(self) -> Project | None:
+        """Find the project of the preferences that hold everywhere, None where nobody wrote any."""
+        return next((each for each in self.all() if each.name == GLOBAL_PROJECT), None)
+
+    def ensure_preferences(self) -> Project:
+        """Find the project of the preferences that hold everywhere, or make it, in a workspace of its own.
+
+        Raises:
+            StorageError: the manifest could not be written.
+        """
+        with self._wiki.lock:
+            found = self.preferences()
+            if found is None:
+                home = self.workspace(GLOBAL_PROJECT) or Workspace(new_id(self._clock()), GLOBAL_PROJECT)
+                found = self._save(Project(new_id(self._clock()), home.id, home.name, GLOBAL_PROJECT))
+            return found
+
+    def of_user(self, user: str) -> list[Project]:
+        """List the projects that hold a user's memories, one a repository, the oldest first."""
+        homes = {each.id for each in self._workspaces if user and each.user == user}
+        return sorted((each for each in self.all() if each.repo and each.workspace_id in homes), key=lambda one: one.id)
+
+    def ensure_of_user(self, user: str, repo: str) -> Project:
+        """Find the project of a user's memories of a repository, or make it, under names that nothing else has.
+
+        Args:
+            user, repo: any texts without a secret; the manifests keep them, so that names say nothing.
+
+        Raises:
+            StorageError: the manifest could not be written.
+        """
+        with self._wiki.lock:
+            if found := next((each for each in self.of_user(user) if each.repo == repo), None):
+                return found
+            home = next((each for each in self._workspaces if each.user == user), None)
+            if home is None:
+                name = legal_name(user, lambda name: self.workspace(name) is not None, prefix="user-")
+                home = Workspace(new_id(self._clock()), name, user=user)
+                self._wiki.write_workspace(home)
+                self._workspaces = [*self._workspaces, home]
+            workspace = home.name
+            name = legal_name(repo, lambda name: self.called(workspace, name) is not None)
+            return self._save(Project(new_id(self._clock()), home.id, home.name, name, repo=repo))
 
     def check_name(self, name: str, what: str) -> None:
         """Refuse what cannot be the name of a "project" or "workspace"; names stand in manifests and commits.

@@ -184,7 +184,12 @@ class Recall:
         found = self._to_be_shown(found, scope)
         rows = self._rows(found, query.filters, now, expired=expired)
         named = self._named(query.text) if len(scope) != 1 else set()
-        factors = {key: _standing(key, row) * (_NAMED if key[0] in named else 1.0) for key, row in rows.items()}
+        present = ((*key, row.blob) for key, row in rows.items() if row)
+        saliences = self._stores.state.feedback.saliences(present)
+        factors = {
+            key: _standing(key, row, saliences.get(key, 1.0)) * (_NAMED if key[0] in named else 1.0)
+            for key, row in rows.items()
+        }
         best = weighed((each for each in found if each.key in rows), factors)[:limit]
         streams = [stream.name for stream in (*lexical, *([vectors] if vectors else ())) if stream.found]
         return Answer(self._hits(best, query, rows, chunks, turns, factors), streams, degraded)
@@ -195,6 +200,10 @@ class Recall:
             return []
         everywhere = [each.id for each in self._projects.all() if each.name == GLOBAL_PROJECT]
         return list(dict.fromkeys([*(project.id for project in projects), *everywhere]))
+
+    def recent(self, project: Project, limit: int) -> list[tuple[Hit, datetime]]:
+        """List the pages of a project that have not expired, the last changed first, each with when that was."""
+        return self._newest(Filters(), [project.id], limit, self._stores.clock(), expired=False)
 
     # The streams
 
@@ -410,34 +419,41 @@ class Recall:
         return Answer(hits, ["pages"] if hits else [])
 
     def _listing(self, filters: Filters, scope: Sequence[UUID], limit: int, now: datetime, *, expired: bool) -> Answer:
+        return Answer([hit for hit, _ in self._newest(filters, scope, limit, now, expired=expired)], [])
+
+    def _newest(
+        self, filters: Filters, scope: Sequence[UUID], limit: int, now: datetime, *, expired: bool
+    ) -> list[tuple[Hit, datetime]]:
         search = self._stores.page_search
-        keys = search.newest(scope, limit, now=now, filters=filters, expired=expired)
-        rows = search.fitting(keys, Filters())
-        beginnings = search.beginnings(keys)
+        changed = search.newest(scope, limit, now=now, filters=filters, expired=expired)
+        rows = search.fitting(changed, Filters())
+        beginnings = search.beginnings(list(changed))
         texts = search.chunks(beginnings.values())
         bodies = {key: texts[number].body for key, number in beginnings.items() if number in texts}
-        hits = [
-            Hit(
-                project=self._projects.get(key[0]),
-                path=key[1],
-                kind=rows[key].kind,
-                title=rows[key].title,
-                heading="",
-                snippet=descriptor(around(bodies.get(key, ""), ()), rows[key].title, rows[key].summary),
-                score=0.0,
-                why="the filters; the last changed first",
+        return [
+            (
+                Hit(
+                    project=self._projects.get(key[0]),
+                    path=key[1],
+                    kind=rows[key].kind,
+                    title=rows[key].title,
+                    heading="",
+                    snippet=descriptor(around(bodies.get(key, ""), ()), rows[key].title, rows[key].summary),
+                    score=0.0,
+                    why="the filters; the last changed first" if filters != Filters() else "the last changed first",
+                ),
+                at,
             )
-            for key in keys
+            for key, at in changed.items()
             if key in rows and self._projects.known(key[0])
         ]
-        return Answer(hits, [])
 
 
-def _standing(key: Key, row: PageRow | None) -> float:
+def _standing(key: Key, row: PageRow | None, salience: float) -> float:
     """Give what a hit's page is beside what it says."""
     if row is None:
         return authority_of(key[1], SESSION, _SESSION_TIER, (), pinned=False)
-    return authority_of(key[1], row.kind, row.tier, row.tags, pinned=row.pinned)
+    return authority_of(key[1], row.kind, row.tier, row.tags, pinned=row.pinned, salience=salience)
 
 
 def _key(project_id: UUID, session_id: UUID) -> Key:

@@ -27,7 +27,7 @@ from ai_memory.memory.projects import Projects
 from ai_memory.memory.stores import Stores
 from ai_memory.model.event import Kind, Observation, Scrubbed
 from ai_memory.model.handoff import shortened
-from ai_memory.model.ids import new_id
+from ai_memory.model.ids import new_id, session_uuid
 from ai_memory.model.page import front_matter
 from ai_memory.model.scope import Project
 from ai_memory.model.session import Session
@@ -198,6 +198,63 @@ class Sessions:
             h.from_session for h in self._stores.state.taken_by(session.id, session.project_id) if h.from_session
         ]
         return session_path(sources[0]) if sources else ""
+
+    # Reading
+
+    def named(self, project: Project, native: str) -> Session:
+        """Find a session of a project by its id, or by the agent's own.
+
+        Raises:
+            NotFoundError: the project has none, or its page was deleted; the message says where it is.
+        """
+        session_id = session_uuid(native)
+        session = self.known(project, native)
+        if session and not self._stores.wiki.is_gone(project.id, session_path(session_id)):
+            return session
+        if session:
+            raise NotFoundError(f"session {native} of {project.label} was deleted")
+        homes = [self._projects.known(part.project_id) for part in self._stores.index.sessions_of(session_id)]
+        where = ", ".join(home.label for home in homes if home)
+        raise NotFoundError(
+            f"there is no session {native} in {project.label}"
+            + (f": it is in {where}, name that workspace and project" if where else "")
+        )
+
+    def known(self, project: Project, native: str) -> Session | None:
+        """Find a session of a project by its id or the agent's own, also a deleted one; None where there is none."""
+        return self._stores.index.session(project.id, session_uuid(native))
+
+    def last_over(self, project: Project) -> Session:
+        """Find the session of a project that was over last.
+
+        Raises:
+            NotFoundError: none is.
+        """
+        gone = self._stores.wiki.is_gone
+        for session in self._stores.index.recent(project_id=project.id, limit=None):
+            if session.counts and session.is_over and not gone(project.id, session_path(session.id)):
+                return session
+        raise NotFoundError(f"no session of {project.label} is over yet: name one by session_id")
+
+    def observations(self, project: Project, session: Session) -> list[Observation]:
+        """Read all that was recorded of a session of a project.
+
+        Raises:
+            NotFoundError: its raw log is not there any more.
+        """
+        path = self._stores.rawlog.path(project.workspace_id, project.id, session.id)
+        try:
+            return list(self._stores.rawlog.observations(path))
+        except NotFoundError:
+            raise NotFoundError(
+                f"what was recorded of session {session.id} was removed when its time was over: its page "
+                f"{session_path(session.id)} is what is left"
+            ) from None
+
+    def count_elsewhere(self, session: Session) -> int:
+        """Count the observations of a session in other projects that it worked in."""
+        parts = self._stores.index.sessions_of(session.id)
+        return sum(part.observations for part in parts if part.project_id != session.project_id)
 
     # Time
 

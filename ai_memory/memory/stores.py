@@ -16,6 +16,7 @@ from ai_memory.store.operations import Operations
 from ai_memory.store.page_index import PageIndex
 from ai_memory.store.page_search import PageSearch
 from ai_memory.store.rawlog import RawLog
+from ai_memory.store.record_index import RecordIndex
 from ai_memory.store.snapshot import STATE
 from ai_memory.store.sqlite import Database
 from ai_memory.store.state import State, has_rows
@@ -34,7 +35,7 @@ def utc_now() -> datetime:
 
 @dataclass(frozen=True, slots=True)
 class Stores:
-    """Raw log and wiki (the truth), state (durable rows), and the index of sessions, pages and turns (derived)."""
+    """Raw log and wiki (the truth), state (durable rows), and the index of all that is in them (derived)."""
 
     rawlog: RawLog
     wiki: Wiki
@@ -43,6 +44,7 @@ class Stores:
     index: Index
     pages: PageIndex
     page_search: PageSearch
+    records: RecordIndex
     turns: TurnIndex
     words: Words
     vectors: Vectors
@@ -117,6 +119,7 @@ def open_stores(data_dir: Path, scrubber: Scrubber, clock: Callable[[], datetime
         index=Index(database),
         pages=PageIndex(database),
         page_search=PageSearch(database),
+        records=RecordIndex(database),
         turns=TurnIndex(database),
         words=Words(database),
         vectors=Vectors(database),

@@ -119,7 +119,9 @@ class Sweep:
                 )
             yield plan
         paths = {row.path for row in self._stores.pages.pages(project.id)}
-        self._stores.state.reads.forget(project.id, self._stores.state.reads.of(project.id).keys() - paths)
+        state = self._stores.state
+        state.reads.forget(project.id, state.reads.of(project.id).keys() - paths)
+        state.feedback.forget(project.id, {said.path for said in state.feedback.of(project.id)} - paths)
 
     def _plan(self, project: Project) -> Plan:
         now = self._stores.clock()
@@ -138,6 +140,7 @@ class Sweep:
         """Weigh the pages that may go cold: compiled, in git as they are, and nobody's."""
         committed = self._stores.pages.commit_times(project.id)
         reads = self._stores.state.reads.of(project.id)
+        saliences = self._stores.state.feedback.saliences((project.id, row.path, row.blob) for row in rows)
         found = []
         for row in rows:
             at, blob = committed.get(row.path, (now, ""))
@@ -146,7 +149,10 @@ class Sweep:
             read = reads.get(row.path)
             age = (now - at) / _DAY
             weight = self._limits.decay.retention(
-                age, read.count if read else 0, (now - read.last) / _DAY if read else 0.0
+                age,
+                read.count if read else 0,
+                (now - read.last) / _DAY if read else 0.0,
+                saliences.get((project.id, row.path), 1.0),
             )
             found.append(Cold(row.path, weight, age, read.count if read else 0))
         return found

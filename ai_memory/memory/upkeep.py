@@ -1,4 +1,4 @@
-"""Upkeep: what keeps a data directory bounded. Once a day the sweep of every project, the raw logs, and old rows.
+"""Upkeep: what keeps a data directory bounded. Once a day sweep and lint of every project, raw logs, and old rows.
 
 It is done in small steps between other work, and begun anew where one failed: each step may be done twice.
 """
@@ -18,6 +18,7 @@ from ai_memory.config import Settings
 from ai_memory.errors import NotFoundError, StorageError
 from ai_memory.memory.indexing import Indexing
 from ai_memory.memory.intake import KEY_DAYS, Intake
+from ai_memory.memory.lint import Lint
 from ai_memory.memory.meters import Meter
 from ai_memory.memory.pages import Pages
 from ai_memory.memory.projects import Projects
@@ -47,11 +48,19 @@ class Upkeep:
     """Keeps one data directory bounded. One thread at a time calls `step`."""
 
     def __init__(
-        self, stores: Stores, projects: Projects, indexing: Indexing, pages: Pages, intake: Intake, settings: Settings
+        self,
+        stores: Stores,
+        projects: Projects,
+        indexing: Indexing,
+        pages: Pages,
+        lint: Lint,
+        intake: Intake,
+        settings: Settings,
     ) -> None:
         self._stores = stores
         self._projects = projects
         self._indexing = indexing
+        self._lint = lint
         self._intake = intake
         self._data_dir = settings.data_dir
         self._enabled: bool = settings["maintenance.enabled"]
@@ -144,6 +153,11 @@ class Upkeep:
                 for plan in self.sweep.steps(project):
                     self.meter.count("pages swept", self._stores.clock(), len(plan.pages))
                     yield
+                self._lint.run(project)
+                yield
+            except NotFoundError:
+                # It was purged or merged into another one since the list was made.
+                continue
             except StorageError as error:
                 # One that cannot be written keeps no other from its turn.
                 self.failed(error)

@@ -187,15 +187,15 @@ def rendered(handoff: Handoff) -> str:
         "Ask `memory_query` or `memory_recent` for anything older.*\n"
     )
     parts = [
-        _section("Open questions", [f"- {_one_line(item)}" for item in handoff.open_questions]),
-        _section("Next steps", [f"- {_one_line(item)}" for item in handoff.next_steps]),
-        _section("Files touched", [f"- `{_one_line(item)}`" for item in handoff.files_touched]),
+        _section("Open questions", [f"- {one_line(item)}" for item in handoff.open_questions]),
+        _section("Next steps", [f"- {one_line(item)}" for item in handoff.next_steps]),
+        _section("Files touched", [f"- `{one_line(item)}`" for item in handoff.files_touched]),
     ]
     lists = unfenced("\n".join(part for part in parts if part))
     room = TEXT_LIMIT - utf16_length(head) - utf16_length(foot)
-    lists = _fitting(lists, room - 1_000)
+    lists = fitting(lists, room - 1_000)
     summary = _section("Summary", [unfenced(handoff.summary)]) if handoff.summary else ""
-    body = "\n".join(part for part in (lists, _fitting(summary, room - utf16_length(lists) - 1)) if part)
+    body = "\n".join(part for part in (lists, fitting(summary, room - utf16_length(lists) - 1)) if part)
     return head + body.strip("\n") + foot
 
 
@@ -203,7 +203,8 @@ def _section(name: str, lines: Sequence[str]) -> str:
     return "\n".join([f"**{name}**", "", *lines, ""]) if lines else ""
 
 
-def _one_line(text: str) -> str:
+def one_line(text: str) -> str:
+    """Put a text on one line."""
     return " ".join(text.split())
 
 
@@ -219,7 +220,8 @@ def utf16_length(text: str) -> int:
     return len(text) + sum(1 for char in text if ord(char) > 0xFFFF)
 
 
-def _fitting(text: str, units: int) -> str:
+def fitting(text: str, units: int) -> str:
+    """Cut text to at most so many UTF-16 units, with an ellipsis when something was cut."""
     if utf16_length(text) <= units:
         return text
     while text and utf16_length(text) >= units:

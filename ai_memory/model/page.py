@@ -326,6 +326,7 @@ def composed(
     tier: str | None = None,
     tags: Sequence[str] | None = None,
     pinned: bool | None = None,
+    expires_at: str | None = None,
 ) -> str:
     """Compose what a caller's write of a page stores; it always has a `type` and never a seal.
 
@@ -337,7 +338,7 @@ def composed(
         old: the text that the page has now, None for a new page.
         body: the new text.
         path: where, which decides on the type when nothing else does.
-        title, kind, tier, tags, pinned: front matter keys; None is not given.
+        title, kind, tier, tags, pinned, expires_at: front matter keys; None is not given.
     """
     text = body
     own = parts(body)
@@ -352,6 +353,7 @@ def composed(
         "tier": _plain(tier),
         "tags": None if tags is None else [str(tag) for tag in tags],
         "pinned": pinned,
+        "expires_at": _plain(expires_at),
     }
     keys = {key: value for key, value in given.items() if value is not None or key == "type"}
     front = front_matter(text) | {key: value for key, value in keys.items() if value is not None}

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import sha256
+from itertools import count
 from uuid import UUID
 
 from ai_memory.errors import BadRequestError
@@ -14,6 +17,9 @@ FALLBACK_PROJECT = "scratch"
 GLOBAL_PROJECT = "_global"
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+#: Characters of a name that is made of any text: of the text itself, and of its digest.
+_SLUG = 60
+_DIGEST = 12
 
 
 class BadNameError(BadRequestError):
@@ -34,13 +40,30 @@ def checked_name(name: str, what: str) -> str:
     return name
 
 
+def legal_name(wanted: str, is_taken: Callable[[str], bool], *, prefix: str = "") -> str:
+    """Make a legal name of any text: what of it is legal, and a digest where that is not all of it or is taken.
+
+    Args:
+        wanted: the text.
+        is_taken: tells whether something else has a name already.
+        prefix: what the name begins with; it is legal itself.
+    """
+    slug = re.sub(r"[^a-z0-9._-]+", "-", wanted.lower())[:_SLUG].strip("-._")
+    if slug == wanted and not is_taken(prefix + slug):
+        return prefix + slug
+    digests = (sha256(f"{number or ''}{wanted}".encode()).hexdigest()[:_DIGEST] for number in count())
+    names = (prefix + "-".join(filter(None, (slug, digest))) for digest in digests)
+    return next(name for name in names if not is_taken(name))
+
+
 @dataclass(frozen=True, slots=True)
 class Workspace:
-    """One workspace: its folder's name, its name, and the names that it had before."""
+    """One workspace: its folder's name, its name, names that it had before, and the user whose memories it holds."""
 
     id: UUID
     name: str
     aliases: tuple[str, ...] = ()
+    user: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +78,7 @@ class Project:
         identity: the normalised git remote ("github.com/acme/shop"), or "".
         roots: main repository roots seen for it on any machine.
         aliases: names that it had before it was renamed.
+        repo: what the user of its workspace calls the repository whose memories it holds, "" for any other project.
     """
 
     id: UUID
@@ -64,6 +88,7 @@ class Project:
     identity: str = ""
     roots: tuple[str, ...] = ()
     aliases: tuple[str, ...] = ()
+    repo: str = ""
 
     @property
     def label(self) -> str:

@@ -112,6 +112,15 @@ def match_of(text: str) -> str:
     return _matching(_asked(_readable(text))[0])
 
 
+def all_words(text: str) -> tuple[str, ...]:
+    """Give every word of a text as a term, each once and at most 64, for who wants all of them; there are no filters.
+
+    What stands between spaces is one word: of `wal-mode.db` the three parts have to stand one behind the other.
+    """
+    terms = map(_phrase, unicodedata.normalize("NFKC", _readable(text)).split())
+    return tuple(dict.fromkeys(filter(None, terms)))[:_TERMS]
+
+
 def _readable(text: str) -> str:
     return unicodedata.normalize("NFC", _UNREADABLE.sub(" ", text[:_LONGEST_QUERY]))
 

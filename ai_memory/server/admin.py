@@ -12,13 +12,17 @@ from ai_memory.client.agents import AGENTS, OTHER, agent_named
 from ai_memory.errors import BadRequestError, NotFoundError
 from ai_memory.model.handoff import stamp
 from ai_memory.server import asked
-from ai_memory.server.keys import BIND, MEMORY
+from ai_memory.server.keys import BIND, MEMORY, USERS
 
 
 async def status(request: web.Request) -> web.Response:
     """GET /admin/status: the whole report."""
-    report = await asyncio.to_thread(request.app[MEMORY].status, bind=request.app[BIND])
-    return web.json_response(report)
+    app = request.app
+
+    def report() -> dict[str, object]:
+        return app[MEMORY].status(bind=app[BIND], warnings=app[USERS].warnings())
+
+    return web.json_response(await asyncio.to_thread(report))
 
 
 async def projects(request: web.Request) -> web.Response:

@@ -15,13 +15,33 @@ from aiohttp import web
 
 from ai_memory.errors import AiMemoryError
 from ai_memory.memory.memory import Memory
-from ai_memory.server import admin, backup, embed, handoff, health, hooks, moves, pages, search, upkeep
-from ai_memory.server.keys import BIND, HOSTS, MEMORY, QUEUE, TOKEN, WORKER
+from ai_memory.server import (
+    admin,
+    backup,
+    care,
+    embed,
+    handoff,
+    health,
+    hooks,
+    moves,
+    pages,
+    records,
+    search,
+    upkeep,
+    users,
+)
+from ai_memory.server.keys import BIND, HOSTS, MEMORY, QUEUE, TOKEN, USERS, WORKER
+from ai_memory.server.mcp import toolsets
+from ai_memory.server.mcp.mount import mount
 from ai_memory.server.worker import Backfill, IntakeQueue, Watcher, Worker
 
 _log = logging.getLogger(__name__)
 
 BODY_LIMIT = 10 * 1024 * 1024
+#: Where each toolset is offered.
+TOOLSETS = MappingProxyType(
+    {"/mcp": toolsets.WIKI, "/mcp/records": toolsets.RECORDS, f"/mcp/{users.TOOLSET}": toolsets.MEMORIES}
+)
 Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -37,15 +57,19 @@ def create_app(memory: Memory, *, bind: str) -> web.Application:
     app[BIND] = bind
     app[TOKEN] = memory.settings["auth.bearer_token"].strip()
     app[HOSTS] = frozenset(entry.lower().strip("[]") for entry in memory.settings["allowed_hosts"])
+    app[USERS] = users.Users(memory.settings.user_tokens)
     app[WORKER] = Worker(memory)
     app[QUEUE] = IntakeQueue(memory, app[WORKER], memory.settings["hook_queue"])
-    for door in (health, hooks, handoff, admin, pages, search, backup, upkeep, embed, moves):
+    for door in (health, hooks, handoff, admin, pages, search, backup, care, upkeep, embed, moves, records):
         app.add_routes(door.ROUTES)
     app.cleanup_ctx.append(_background)
+    mount(app, memory, TOOLSETS, body_limit=BODY_LIMIT)
     return app
 
 
 async def _background(app: web.Application) -> AsyncIterator[None]:
+    # What keeps users out is in the log from the beginning.
+    await asyncio.to_thread(app[USERS].look)
     queue = asyncio.create_task(app[QUEUE].run(), name="intake")
     worker = asyncio.create_task(app[WORKER].run(), name="worker")
     watcher = Watcher(app[MEMORY])
@@ -93,8 +117,12 @@ def _refusal(
 
 @web.middleware
 async def _gate(request: web.Request, handler: Next) -> web.StreamResponse:
-    """Let in who asks for a name of ours, from no other site's page, and with the token where there is one."""
-    return _wrong_host(request) or _wrong_site(request) or _wrong_token(request) or await handler(request)
+    """Let in who asks for a name of ours, from no other site's page, with the token where there is one, or a user's."""
+    refusal = _wrong_host(request) or _wrong_site(request)
+    if refusal is None:
+        of_user = users.are_asked(request)
+        refusal = await users.refusal(request, request.app[USERS]) if of_user else _wrong_token(request)
+    return refusal or await handler(request)
 
 
 def _wrong_host(request: web.Request) -> web.Response | None:

@@ -20,6 +20,8 @@ _log = logging.getLogger(__name__)
 _PATIENCE_SECONDS = 0.75
 #: What the answer needs on its way.
 _ANSWER_SECONDS = 0.1
+#: Units of a brief: when the marker says none, at least, and at most.
+_BRIEF, _LEAST_BRIEF, _MOST_BRIEF = 4_000, 500, 20_000
 
 
 async def handoff(request: web.Request) -> web.Response:
@@ -38,7 +40,8 @@ async def handoff(request: web.Request) -> web.Response:
         routing = memory.projects.routing(query)
         agent = agent_named(query.get("agent", "")).name
         receiver = Receiver(session_uuid(native) if native else None, agent, routing.cwd)
-        start = await asyncio.to_thread(memory.handoffs.for_start, receiver, routing, still_wanted)
+        brief = _brief(query.get("briefing", ""), query.get("briefing_budget", ""))
+        start = await asyncio.to_thread(memory.handoffs.for_start, receiver, routing, still_wanted, brief=brief)
     except AiMemoryError as error:
         if error.status >= 500:
             memory.handoffs.failed(error)
@@ -48,6 +51,15 @@ async def handoff(request: web.Request) -> web.Response:
     request.app[WORKER].wake()
     headers = scope_header(start.resolved.project.label, start.resolved.by) if start.resolved else {}
     return web.Response(text=start.text, content_type="text/plain", charset="utf-8", headers=headers)
+
+
+def _brief(wanted: str, budget: str) -> int:
+    """UTF-16 units of the project's brief that the caller wants, 0 for none."""
+    if wanted.lower() not in ("1", "true", "yes", "on"):
+        return 0
+    if not (budget.isascii() and budget.isdigit()):
+        return _BRIEF
+    return max(_LEAST_BRIEF, min(_MOST_BRIEF, int(budget[:6])))
 
 
 def _patience(wait_ms: str) -> float:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from datetime import datetime
 from uuid import UUID, uuid5
 
 from aiohttp import web
 
 from ai_memory.capture.scope import New
 from ai_memory.errors import BadRequestError, NotFoundError
+from ai_memory.memory.memory import Memory
 from ai_memory.memory.pages import Fields, Target, View, Written
 from ai_memory.model.handoff import stamp
 from ai_memory.model.page import writable_page_path
@@ -75,18 +77,26 @@ async def read_page(request: web.Request) -> web.Response:
         raise BadRequestError("revision and at exclude each other")
 
     def read() -> View:
-        path = query.get("path", "")
-        if not path:
-            hits = memory.recall.search(query["q"], [project], limit=_LOOKED_AT, at=at)
-            path = next((hit.path for hit in hits if hit.is_page and hit.project.id == project.id), "")
-            if not path:
-                raise NotFoundError(f"no page of {project.label} says anything of {query['q']!r}")
+        path = query.get("path", "") or best_page(memory, project, query["q"], at)
         view = memory.pages.read(project, path, revision=revision, at=at)
         if not (at or revision):
             memory.upkeep.reads.note(project.id, path)
         return view
 
     return web.json_response(_view(await asyncio.to_thread(read)))
+
+
+def best_page(memory: Memory, project: Project, question: str, at: datetime | None = None) -> str:
+    """Find the page of a project that fits a question best, as it is or as it was; gives its path.
+
+    Raises:
+        NotFoundError: none does.
+    """
+    hits = memory.recall.search(question, [project], limit=_LOOKED_AT, at=at)
+    path = next((hit.path for hit in hits if hit.is_page and hit.project.id == project.id), "")
+    if not path:
+        raise NotFoundError(f"no page of {project.label} says anything of {question!r}")
+    return path
 
 
 async def delete_page(request: web.Request) -> web.Response:
@@ -195,7 +205,7 @@ def _view(view: View) -> dict[str, object]:
         "path": view.path,
         "title": view.title,
         "body": view.body,
-        "frontmatter": _json_safe(view.front),
+        "frontmatter": json_safe(view.front),
         "text": view.text,
         "revision": version.revision if version else None,
         "committed_at": stamp(version.at) if version else None,
@@ -239,12 +249,12 @@ def _checkpoint(commit: Commit, labels: Mapping[str, str]) -> dict[str, object]:
     }
 
 
-def _json_safe(value: object) -> object:
+def json_safe(value: object) -> object:
     """Give a value of front matter as JSON has it: YAML has dates, sets, bytes and keys of any type."""
     if isinstance(value, Mapping):
-        return {str(key): _json_safe(item) for key, item in value.items()}
+        return {str(key): json_safe(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set):
-        return [_json_safe(item) for item in value]
+        return [json_safe(item) for item in value]
     # NaN and the infinities are no JSON either.
     is_plain = value is None or isinstance(value, bool | int | str) or (isinstance(value, float) and value - value == 0)
     return value if is_plain else str(value)

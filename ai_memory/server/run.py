@@ -40,6 +40,9 @@ def serve(settings: Settings, *, insecure: bool) -> None:
     )
     # It tells of every changed file, also of each that we write ourselves.
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
+    # The SDK tells of each session's id; and of a message that it cannot read, with the whole of it.
+    logging.getLogger("mcp").setLevel(logging.ERROR)
+    logging.getLogger("mcp.server.sse").setLevel(logging.CRITICAL)
     _check_exposure(settings, insecure=insecure)
     os.umask(0o077)
     memory = Memory(settings)
@@ -95,6 +98,8 @@ async def _serve(memory: Memory) -> None:
         keepalive_timeout=75,
         # A question may be 10,000 characters, of up to nine bytes each in a URL.
         max_line_size=_LONGEST_LINE,
+        # The bridge says in a header where it is, and a path may be as long.
+        max_field_size=_LONGEST_LINE,
     )
     await runner.setup()
     try:

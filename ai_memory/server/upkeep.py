@@ -20,7 +20,7 @@ async def forget_sweep(request: web.Request) -> web.Response:
     project, dry_run = asked.existing(memory, body), not asked.confirmed(body, unsaid=True)
     sweep = memory.upkeep.sweep
     plan = await asyncio.to_thread(sweep.plan if dry_run else sweep.run, project)
-    return web.json_response(_report(project, plan, dry_run=dry_run))
+    return web.json_response(sweep_report(project, plan, dry_run=dry_run))
 
 
 async def compact(request: web.Request) -> web.Response:
@@ -28,7 +28,9 @@ async def compact(request: web.Request) -> web.Response:
     return web.json_response(await asyncio.to_thread(request.app[MEMORY].upkeep.compact))
 
 
-def _report(project: Project, plan: Plan, *, dry_run: bool) -> dict[str, object]:
+def sweep_report(project: Project, plan: Plan, *, dry_run: bool) -> dict[str, object]:
+    """Give the wire's SweepReport of what a sweep deleted, or would delete."""
+
     def page(path: str) -> dict[str, str]:
         return {"id": str(uuid5(project.id, path)), "path": path}
 

@@ -204,6 +204,15 @@ class Index:
         )
         return {(stored_id(project), stored_id(session)): moment(at) for project, session, at in rows}
 
+    def activity(self, project_id: UUID, since: datetime) -> tuple[int, int]:
+        """Count the sessions of a project that spoke since a time, and what they said since then."""
+        ((sessions, observations),) = self._database.all(
+            "SELECT count(*), coalesce(sum((SELECT count(*) FROM observations o "
+            "WHERE o.session = s.id AND o.at >= ?2)), 0) FROM sessions s WHERE project = ?1 AND last >= ?2",
+            (str(project_id), micros(since)),
+        )
+        return int(sessions), int(observations)
+
     def mid_turn(self, project_id: UUID, since: datetime) -> set[UUID]:
         """List the sessions of a project that are in the middle of a turn and spoke after `since`."""
         rows = self._database.all(
@@ -242,6 +251,13 @@ class Index:
         rows = "(SELECT count(*) FROM observations)"
         (row,) = self._database.all(f"SELECT count(*), {columns}, {rows} FROM sessions")  # noqa: S608 - constant text
         return dict(zip(names, row, strict=True))
+
+    def counts_of(self, project_id: UUID) -> tuple[int, int]:
+        """Count the sessions of a project, and their observations."""
+        (row,) = self._database.all(
+            "SELECT count(*), coalesce(sum(observations), 0) FROM sessions WHERE project = ?", (str(project_id),)
+        )
+        return int(row[0]), int(row[1])
 
     def _sessions(self, where: str, values: tuple[Any, ...]) -> list[Session]:
         rows = self._database.all(f"SELECT {_COLUMNS} FROM sessions WHERE {where}", values)  # noqa: S608 - constant text

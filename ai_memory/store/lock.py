@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from ai_memory.errors import DirectoryInUseError, StorageError
@@ -59,12 +61,35 @@ class DirectoryLock:
             self._descriptor = -1
 
 
+@contextmanager
+def alone(file: Path) -> Iterator[None]:
+    """Keep every other program that also asks from changing a file meanwhile; waits for its turn.
+
+    Raises:
+        StorageError: the file that stands for the lock, beside the other one, cannot be made.
+    """
+    try:
+        private_folder(file.parent)
+        descriptor = os.open(file.with_name(f".{file.name}.lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise StorageError(f"{file} cannot be written: {error.strerror} ({error.filename})") from error
+    try:
+        _wait(descriptor)
+        yield
+    finally:
+        _unlock(descriptor)
+        os.close(descriptor)
+
+
 if sys.platform == "win32":
     # A locked byte cannot be read by others on Windows: the id stands behind it.
     _PID_AT = 1
 
     def _lock(descriptor: int) -> None:
         msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+
+    def _wait(descriptor: int) -> None:
+        msvcrt.locking(descriptor, msvcrt.LK_LOCK, 1)
 
     def _unlock(descriptor: int) -> None:
         """Closing does it."""
@@ -74,6 +99,9 @@ else:
 
     def _lock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def _wait(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
 
     def _unlock(descriptor: int) -> None:
         # A program that another thread is starting right now has a copy of the descriptor until it runs.

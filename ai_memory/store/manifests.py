@@ -82,7 +82,8 @@ class Manifests:
         """List the workspaces that have a manifest, also those without a project."""
         for folder in self._folders(self.root):
             if front := self._manifest(folder):
-                yield Workspace(UUID(folder.name), str(front["name"]), _texts(front.get("aliases")))
+                aliases, user = _texts(front.get("aliases")), str(front.get("user") or "")
+                yield Workspace(UUID(folder.name), str(front["name"]), aliases, user)
 
     def away(self) -> str:
         """Say that the tree on disk is not to be believed, because all of it is gone; "" where it is not."""
@@ -213,6 +214,7 @@ class Manifests:
                 "roots": list(project.roots) or None,
                 "aliases": list(project.aliases) or None,
                 "created": self._fronts.get(project.id, {}).get("created", stamp(created)),
+                **({"repo": project.repo} if project.repo else {}),
             },
         )
         return _project(front, project.id, Workspace(project.workspace_id, project.workspace))
@@ -224,7 +226,7 @@ class Manifests:
             ManifestUnreadableError, StorageError: it could not be written.
         """
         keys = {"type": "Workspace", "name": workspace.name, "aliases": list(workspace.aliases) or None}
-        self._rewrite(self.root / str(workspace.id), keys)
+        self._rewrite(self.root / str(workspace.id), keys | ({"user": workspace.user} if workspace.user else {}))
 
     def _rewrite(
         self,
@@ -267,6 +269,7 @@ def _project(front: Mapping[str, object], project_id: UUID, workspace: Workspace
         identity=str(front.get("identity") or ""),
         roots=_texts(front.get("roots")),
         aliases=_texts(front.get("aliases")),
+        repo=str(front.get("repo") or ""),
     )
 
 

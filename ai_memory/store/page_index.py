@@ -172,6 +172,13 @@ class PageIndex:
         """List a project's pages by path."""
         return self._pages("project = ? ORDER BY path", (str(project_id),))
 
+    def standing(self, project_id: UUID) -> list[PageRow]:
+        """List the rules and slots of a project, and what else is pinned, by path."""
+        return self._pages(
+            "project = ? AND (pinned OR kind IN ('rule', 'slot') OR path GLOB '_rules/*') ORDER BY path",
+            (str(project_id),),
+        )
+
     def files(self, project_id: UUID) -> dict[str, tuple[int, int]]:
         """Give size and time of each page of a project as they were when it was read."""
         rows = self._database.all("SELECT path, size, mtime FROM pages WHERE project = ?", (str(project_id),))
@@ -257,9 +264,13 @@ class PageIndex:
         )
         return int(count)
 
-    def ways_out(self) -> list[Way]:
-        """List by which names, and from which projects, links lead to pages of another project."""
-        return self._ways("SELECT DISTINCT project, to_workspace, to_project FROM links WHERE to_project <> ''", ())
+    def ways_out(self, project_id: UUID | None = None) -> list[Way]:
+        """List by which names, and from which projects (or from one), links lead to pages of another project."""
+        return self._ways(
+            "SELECT DISTINCT project, to_workspace, to_project FROM links "
+            "WHERE to_project <> '' AND (?1 = '' OR project = ?1)",
+            (str(project_id) if project_id else "",),
+        )
 
     def count_links(self, way: Way) -> int:
         """Count the links that lead to another project in this way."""
@@ -269,14 +280,15 @@ class PageIndex:
         )
         return int(count)
 
-    def count_unresolved_by(self, way: Way, target: UUID | None) -> int:
-        """Count the links that lead to another project in this way and to no page there."""
-        ((count,),) = self._database.all(
-            "SELECT count(*) FROM links l WHERE project = ? AND to_workspace = ? AND to_project = ? "
-            "AND to_project <> '' AND NOT EXISTS (SELECT 1 FROM pages p WHERE p.project = ? AND p.path = l.to_path)",
+    def unresolved_by(self, way: Way, target: UUID | None) -> list[tuple[str, str]]:
+        """List the links that lead to another project in this way and to no page there: from where, and where to."""
+        rows = self._database.all(
+            "SELECT path, to_path FROM links l WHERE project = ? AND to_workspace = ? AND to_project = ? "
+            "AND to_project <> '' AND NOT EXISTS (SELECT 1 FROM pages p WHERE p.project = ? AND p.path = l.to_path) "
+            "ORDER BY path, n",
             (str(way.project_id), way.workspace, way.project, str(target) if target else ""),
         )
-        return int(count)
+        return [(path, to_path) for path, to_path in rows]
 
     def _ways(self, question: str, values: Sequence[Any]) -> list[Way]:
         return [Way(UUID(row[0]), row[1], row[2]) for row in self._database.all(question, values)]
@@ -510,6 +522,17 @@ class PageIndex:
             ") GROUP BY project"
         )
         return {UUID(project): (int(pages), None if at is None else moment(at)) for project, pages, at in rows}
+
+    def counts_of(self, project_id: UUID) -> tuple[int, int]:
+        """Count the pages of a project, and their versions (with what is uncommitted)."""
+        (row,) = self._database.all(
+            "SELECT (SELECT count(*) FROM pages WHERE project = ?1), "
+            "(SELECT count(*) FROM versions WHERE project = ?1 AND blob <> '') + "
+            "(SELECT count(*) FROM pages p WHERE p.project = ?1 AND NOT EXISTS (SELECT 1 FROM versions v "
+            "WHERE v.project = p.project AND v.path = p.path AND v.blob = p.blob))",
+            (str(project_id),),
+        )
+        return int(row[0]), int(row[1])
 
     def counts(self) -> dict[str, int]:
         """Count pages, those with all their text in the search tables, versions (with what is uncommitted), links.

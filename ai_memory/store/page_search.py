@@ -12,7 +12,7 @@ from uuid import UUID
 from ai_memory.model.filters import Filters
 from ai_memory.model.ids import stored_id
 from ai_memory.store.page_index import PAGE_COLUMNS, PageRow, page_of
-from ai_memory.store.sqlite import Database, micros
+from ai_memory.store.sqlite import Database, micros, moment
 
 #: The path of a row is one of those asked for, or below one.
 _IN_PATHS = (
@@ -122,8 +122,8 @@ class PageSearch:
 
     def newest(
         self, projects: Sequence[UUID], limit: int, *, now: datetime, filters: Filters, expired: bool = False
-    ) -> list[tuple[UUID, str]]:
-        """List pages that filters fit, the last changed first."""
+    ) -> dict[tuple[UUID, str], datetime]:
+        """List pages that filters fit, the last changed first, each with when that was."""
         narrowed, values = _narrowed(filters)
         if projects:
             narrowed.append("p.project IN (SELECT value FROM json_each(?))")
@@ -132,11 +132,39 @@ class PageSearch:
             narrowed.append("coalesce(p.expires_at > ?, 1)")
             values.append(micros(now))
         rows = self._database.all(
-            f"SELECT p.project, p.path FROM pages p WHERE {' AND '.join(narrowed) or '1'} "  # noqa: S608 - constant text
-            f"ORDER BY {_CHANGED} DESC, p.project, p.path LIMIT ?",
+            f"SELECT p.project, p.path, {_CHANGED} AS changed FROM pages p "  # noqa: S608 - constant text
+            f"WHERE {' AND '.join(narrowed) or '1'} ORDER BY changed DESC, p.mtime DESC, p.project, p.path LIMIT ?",
             (*values, limit),
         )
-        return [(stored_id(project), path) for project, path in rows]
+        return {(stored_id(project), path): moment(changed) for project, path, changed in rows}
+
+    def counts(self, projects: Sequence[UUID], filters: Filters) -> dict[UUID, int]:
+        """Count the pages that filters fit in each of these projects that has any."""
+        narrowed, values = _narrowed(filters)
+        narrowed.append("p.project IN (SELECT value FROM json_each(?))")
+        rows = self._database.all(
+            f"SELECT p.project, count(*) FROM pages p WHERE {' AND '.join(narrowed)} GROUP BY p.project",  # noqa: S608 - constant text
+            (*values, _listed(projects)),
+        )
+        return {stored_id(project): int(count) for project, count in rows}
+
+    def count_changed(self, project_id: UUID, since: Sequence[datetime], *, now: datetime) -> list[int]:
+        """Count the pages of a project that have not expired and changed since each of these times."""
+        rows = self._database.all(
+            f"WITH changes (at) AS MATERIALIZED (SELECT {_CHANGED} FROM pages p WHERE p.project = ?1 "  # noqa: S608 - constant text
+            "AND coalesce(p.expires_at > ?2, 1)) "
+            "SELECT (SELECT count(*) FROM changes WHERE at >= value) FROM json_each(?3) ORDER BY key",
+            (str(project_id), micros(now), json.dumps([micros(each) for each in since])),
+        )
+        return [int(count) for (count,) in rows]
+
+    def changed(self, project_id: UUID, paths: Iterable[str]) -> dict[str, datetime]:
+        """Give when pages of a project were last changed."""
+        rows = self._database.all(
+            f"SELECT p.path, {_CHANGED} FROM json_each(?2) JOIN pages p ON p.project = ?1 AND p.path = value",  # noqa: S608 - constant text
+            (str(project_id), json.dumps(list(paths))),
+        )
+        return {path: moment(changed) for path, changed in rows}
 
     def fitting(self, pages: Iterable[tuple[UUID, str]], filters: Filters) -> dict[tuple[UUID, str], PageRow]:
         """Give the rows of those of these pages that filters fit."""
@@ -202,8 +230,8 @@ def _narrowed(filters: Filters) -> tuple[list[str], list[Any]]:
     for tag in filters.tags:
         clauses.append("EXISTS (SELECT 1 FROM json_each(p.tags) WHERE folded(value) = folded(?))")
         values.append(tag)
-    for condition, moment in ((f"{_CHANGED} >= ?", filters.since), (f"{_BEGAN} < ?", filters.before)):
-        if moment:
+    for condition, when in ((f"{_CHANGED} >= ?", filters.since), (f"{_BEGAN} < ?", filters.before)):
+        if when:
             clauses.append(condition)
-            values.append(micros(moment))
+            values.append(micros(when))
     return clauses, values

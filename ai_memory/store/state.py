@@ -1,4 +1,4 @@
-"""The state: the few durable rows: handoffs, reads, when jobs ran, what was purged, and what models cost."""
+"""The state: the few durable rows: handoffs, reads, feedback, when jobs ran, what was purged, and what models cost."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from ai_memory.errors import StorageError
 from ai_memory.model.handoff import Handoff
 from ai_memory.model.scope import Project
 from ai_memory.model.tombstone import Tombstone
+from ai_memory.store.feedback import PageFeedback
 from ai_memory.store.reads import PageReads
 from ai_memory.store.spend import Spend
 from ai_memory.store.sqlite import Database, Space, micros, moment
@@ -32,6 +33,7 @@ class State:
     def __init__(self, path: Path) -> None:
         self._database = Database(path, "state", durable=True)
         self.reads = PageReads(self._database)
+        self.feedback = PageFeedback(self._database)
         self.spend = Spend(self._database)
 
     def close(self) -> None:
@@ -133,6 +135,13 @@ class State:
             "state = 'open' AND (?1 = '' OR project = ?1) ORDER BY created_at LIMIT ?2",
             (str(project_id) if project_id else "", limit),
         )
+
+    def count_open(self, project_id: UUID) -> int:
+        """Count the open handoffs of a project."""
+        rows = self._database.all(
+            "SELECT count(*) FROM handoffs WHERE project = ? AND state = 'open'", (str(project_id),)
+        )
+        return int(rows[0][0])
 
     def handoff(self, handoff_id: UUID) -> Handoff | None:
         """Find a handoff by its id."""

@@ -25,7 +25,7 @@ BUSY_HOOK = 'while [ -e "$HOME/busy" ]; do sleep 0.05; done'
 CLAUDE_SETTINGS = """\
 {
     "model": "claude-opus-5-5",
-    "permissions": { "allow": ["Bash", "Read", "Edit", "Write"] },
+    "permissions": { "allow": ["Bash", "Read", "Edit", "Write", "mcp__ai-memory"] },
     "hooks": {
         "SessionStart": [ {"hooks": [ {"type": "command", "command": OWN} ]} ],
         "Stop": [ {"hooks": [ {"type": "command", "command": BUSY} ]} ]
@@ -231,6 +231,13 @@ class Desk:
         named = [word for agent in agents for word in ("--agent", agent)]
         to = ["--server-url", f"http://{self.address}", "--data-dir", str(self.data)]
         return self._change("install-hooks", *named, "--apply", *to)
+
+    def install_mcp(self, client, *options):
+        """Add the MCP server to a client as a user does; gives what the program said."""
+        to = ["--server-url", f"http://{self.address}", "--data-dir", str(self.data)]
+        done = self.memory("install-mcp", "--client", client, "--apply", *options, *to)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
     def uninstall(self):
         """Remove ai-memory from all agents; gives what the program said."""

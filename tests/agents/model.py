@@ -18,13 +18,15 @@ HELD = 90.0  # seconds that a held answer waits for the test
 
 @dataclass(frozen=True)
 class Step:
-    """One answer of the model: a call of the agent's shell tool, or a text that ends the turn.
+    """One answer of the model: a call of the agent's shell tool or of one of ours, or a text that ends the turn.
 
     `after` holds the answer back until the test sets it.
     """
 
     text: str = ""
     shell: str = ""
+    tool: str = ""
+    arguments: dict = field(default_factory=dict)
     after: threading.Event | None = None
 
 
@@ -165,6 +167,12 @@ SHELLS = {
 
 
 def _call(step, tools):
+    """Name the tool as this agent does, and give its arguments; None when the turn ends."""
+    if step.tool:
+        # Each agent puts the server's name before it in its own way.
+        return next(name for name in tools if name.endswith(step.tool)), step.arguments
+    if not step.shell:
+        return None
     name = next(name for name in SHELLS if name in tools)
     return name, SHELLS[name](step.shell)
 
@@ -183,17 +191,18 @@ def _messages(body):
 
 
 def _anthropic(model, body):
-    tools = {tool.get("name") for tool in body.get("tools") or []}
+    tools = {tool["name"] for tool in body.get("tools") or []}
     step = model.answer(body, _messages(body)) if tools else Step("ok")
-    if step.shell:
-        name, arguments = _call(step, tools)
+    call = _call(step, tools)
+    if call:
+        name, arguments = call
         block = {"type": "tool_use", "id": _id("toolu"), "name": name}
         empty, whole = {**block, "input": {}}, {**block, "input": arguments}
         delta = {"type": "input_json_delta", "partial_json": json.dumps(arguments)}
     else:
         empty, whole = {"type": "text", "text": ""}, {"type": "text", "text": step.text}
         delta = {"type": "text_delta", "text": step.text}
-    stop = "tool_use" if step.shell else "end_turn"
+    stop = "tool_use" if call else "end_turn"
     usage = {"input_tokens": 1200, "output_tokens": 20, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0}
     message = {"id": _id("msg"), "type": "message", "role": "assistant", "model": body["model"], "usage": usage}
     if not body.get("stream"):
@@ -221,12 +230,19 @@ def _responses(model, body):
         else ("model" if item["type"] == "function_call" else "tool", "")
         for item in body.get("input") or []
     ]
-    tools = {tool.get("name") for tool in body.get("tools") or []}
+    # Codex keeps the tools of a server together under its name.
+    tools = {
+        tool.get("name", ""): group.get("name") if "tools" in group else None
+        for group in body.get("tools") or []
+        for tool in group.get("tools", [group])
+    }
     step = model.answer(body, turns) if tools else Step("ok")
-    if step.shell:
-        name, arguments = _call(step, tools)
+    call = _call(step, tools)
+    if call:
+        name, arguments = call
         item = {"type": "function_call", "id": _id("fc"), "call_id": _id("call"), "status": "completed"}
         item |= {"name": name, "arguments": json.dumps(arguments)}
+        item |= {"namespace": tools[name]} if tools[name] else {}
     else:
         part = {"type": "output_text", "text": step.text, "annotations": []}
         item = {"type": "message", "id": _id("msg"), "status": "completed", "role": "assistant", "content": [part]}
@@ -246,8 +262,9 @@ def _chat(model, body):
     tools = {tool["function"]["name"] for tool in body.get("tools") or []}
     step = model.answer(body, _messages(body)) if tools else Step("ok")
     delta = {"role": "assistant", "content": step.text}
-    if step.shell:
-        name, arguments = _call(step, tools)
+    call = _call(step, tools)
+    if call:
+        name, arguments = call
         function = {"name": name, "arguments": json.dumps(arguments)}
         delta["tool_calls"] = [{"index": 0, "id": _id("call"), "type": "function", "function": function}]
     usage = {"prompt_tokens": 1200, "completion_tokens": 20, "total_tokens": 1220}
@@ -257,7 +274,7 @@ def _chat(model, body):
         "created": int(time.time()),
         "model": body["model"],
     }
-    stop = "tool_calls" if step.shell else "stop"
+    stop = "tool_calls" if call else "stop"
     events = [
         {**chunk, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]},
         {**chunk, "choices": [{"index": 0, "delta": {}, "finish_reason": stop}]},
@@ -275,8 +292,9 @@ def _gemini(model, body):
     tools = {f["name"] for tool in body.get("tools") or [] for f in tool.get("functionDeclarations") or []}
     step = model.answer(body, turns) if tools else Step(GEMINI_VERDICT)
     part = {"text": step.text}
-    if step.shell:
-        name, arguments = _call(step, tools)
+    call = _call(step, tools)
+    if call:
+        name, arguments = call
         part = {"functionCall": {"name": name, "args": arguments}}
     candidate = {"content": {"role": "model", "parts": [part]}, "finishReason": "STOP", "index": 0}
     usage = {"promptTokenCount": 1200, "candidatesTokenCount": 20, "totalTokenCount": 1220}

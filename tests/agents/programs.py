@@ -48,12 +48,16 @@ PROGRAMS = {
 }
 
 
-def install_all():
+#: For clients that speak over stdin and stdout alone; not ours, which they may have already.
+BRIDGE = Program("mcp-remote", "mcp-remote", "mcp-remote", "0.15.1")
+
+
+def install_all(wanted=tuple(PROGRAMS.values())):
     """Install what is missing; skips the tests when it cannot be had."""
     for tool in ("node", "npm"):
         if shutil.which(tool) is None:
             pytest.skip(f"the agents' programs need {tool}, which is not on PATH")
-    for program in PROGRAMS.values():
+    for program in wanted:
         if not program.is_installed():
             _install(program)
 

@@ -34,6 +34,13 @@ def test_a_cut_behind_the_fence_leaves_it():
     assert found.count(END) == 1
 
 
+def test_a_cut_inside_the_second_fence_closes_that_one_too():
+    fenced = f"{START}\nhistory\n{END}\n"
+    found = fitted(fenced + f"{START}\n" + "history\n" * 3000 + f"{END}\n", 10_000)
+    assert (found.count(START), found.count(END)) == (2, 2)
+    assert units(found) < 10_000
+
+
 def test_the_answer_has_the_shape_that_the_agent_reads():
     text = 'é 中 😀 "quoted"\n\x1b\0</x>'
     for name in ("claude-code", "codex", "gemini-cli"):

@@ -26,6 +26,15 @@ def test_reading_keeps_a_page_and_is_forgotten_too():
     assert DECAY.is_cold(DECAY.retention(300, 1, 100))
 
 
+def test_what_readers_said_weighs_in_the_age_alone():
+    expected = 0.25 * math.exp(-0.02 * 100) + 0.6 * math.log(1 + 3) * math.exp(-0.04 * 10)
+    assert DECAY.retention(100, 3, 10, salience=0.25) == pytest.approx(expected)
+    assert (DECAY.is_cold(DECAY.retention(12, salience=0.25)), DECAY.is_cold(DECAY.retention(115, salience=2))) == (
+        True,
+        False,
+    )
+
+
 def test_no_threshold_means_that_nothing_goes_cold():
     assert not Decay(0.02, 0.6, 0.04, 0).is_cold(0.0)
 

@@ -8,6 +8,9 @@ import click.testing
 import pytest
 
 from ai_memory.cli import install as cli
+from ai_memory.cli import installing
+from ai_memory.cli import instructions as texts
+from ai_memory.client.routing import BLOCK, COMPACT_BLOCK, SKILLS, markered
 from ai_memory.errors import BadRequestError, ConfigError
 from ai_memory.install.staging import bundle_folder
 
@@ -17,9 +20,11 @@ def run(tmp_path, bundle, monkeypatch):
     """Call a command with a home of its own; gives (exit code, output)."""
     for stub in bundle_folder().glob("*/hook.*"):
         shutil.copy(stub, bundle / stub.parent.name)
-    monkeypatch.setattr(cli, "bundle_folder", lambda: bundle)
+    monkeypatch.setattr(installing, "bundle_folder", lambda: bundle)
     monkeypatch.setenv("AI_MEMORY_SERVER_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "my home" / ".config"))
+    (tmp_path / "project").mkdir()
+    monkeypatch.chdir(tmp_path / "project")
 
     def call(command, *arguments):
         line = ["--data-dir", str(tmp_path / "data"), *arguments]
@@ -57,7 +62,7 @@ def test_a_dry_uninstall_shows_the_diff_and_every_file_and_writes_nothing(run, t
     assert "+++ /dev/null\n" in said
     for path in ("hooks/codex", "hooks/client", "hooks/python"):
         assert f"  would remove {tmp_path}/data/{path}\n" in said
-    assert "Claude Code: nothing to do in " in said
+    assert "Claude Code" not in said
     assert files(tmp_path) == before
 
 
@@ -131,8 +136,8 @@ def test_one_file_that_is_refused_keeps_every_agent_from_being_changed(run, tmp_
 
 def test_an_uninstall_with_nothing_installed_says_so(run):
     assert run(cli.uninstall, "--apply") == (0, "Nothing to remove.\n")
-    code, said = run(cli.uninstall)
-    assert (code, said.count("nothing to do in")) == (0, 4)
+    assert run(cli.uninstall) == (0, "Nothing to remove.\n")
+    assert run(cli.uninstall, "--json", "--apply") == (0, '{"applied": true, "agents": []}\n')
 
 
 def test_uninstall_leaves_what_was_recorded_and_the_settings(run, tmp_path):
@@ -147,3 +152,165 @@ def test_the_relocating_variables_reach_the_installer(run, tmp_path, monkeypatch
     monkeypatch.setenv("CODEX_HOME", str(tmp_path / "moved"))
     run(cli.install_hooks, "--agent", "codex", "--apply")
     assert (tmp_path / "moved" / "hooks.json").is_file()
+
+
+URL = "http://127.0.0.1:9"
+
+
+def test_a_dry_install_of_the_server_shows_the_diff_without_the_token_and_writes_nothing(run, tmp_path):
+    before = files(tmp_path)
+    code, said = run(cli.install_mcp, "--client", "codex", "--auth-token", "s3cret-t0ken")
+    config = tmp_path / "my home" / ".codex" / "config.toml"
+    assert code == 0
+    assert said == (
+        f"Codex: {config}\n--- /dev/null\n+++ {config}\n@@ -0,0 +1,4 @@\n"
+        f'+[mcp_servers.ai-memory]\n+url = "{URL}/mcp"\n+default_tools_approval_mode = "approve"\n'
+        '+http_headers = { Authorization = "Bearer …" }\n\n'
+        "Nothing was changed. Run it again with --apply to do so.\n"
+    )
+    assert files(tmp_path) == before
+
+
+def test_the_server_is_added_and_what_no_server_answered_is_told(run, tmp_path):
+    code, said = run(cli.install_mcp, "--client", "cursor", "--server-url", f"{URL}/mcp/", "--apply")
+    config = tmp_path / "my home" / ".cursor" / "mcp.json"
+    assert code == 0
+    lines = said.splitlines()
+    assert lines[:2] == ["Cursor", f"  ✓ server entry written to {config} (a new file)"]
+    assert lines[2].startswith(f"  ! No server answers at {URL}/mcp (")
+    assert lines[3:] == ["  → Switch the server on in Cursor's settings, MCP."]
+    assert json.loads(config.read_text()) == {"mcpServers": {"ai-memory": {"url": f"{URL}/mcp"}}}
+    code, said = run(cli.install_mcp, "--client", "cursor", "--apply", "--json")
+    (report,) = json.loads(said)["agents"]
+    assert (report["kind"], report["agent"], report["changes"], report["self_test"]) == (
+        "mcp",
+        "cursor",
+        False,
+        "unreachable",
+    )
+
+
+def test_the_servers_address_and_token_of_the_hooks_are_taken_where_nothing_is_said(run, tmp_path, monkeypatch):
+    monkeypatch.delenv("AI_MEMORY_SERVER_URL")
+    run(cli.install_hooks, "--agent", "codex", "--server-url", "http://127.0.0.1:10", "--auth-token", "tok", "--apply")
+    run(cli.install_mcp, "--client", "windsurf", "--apply")
+    config = tmp_path / "my home" / ".codeium" / "windsurf" / "mcp_config.json"
+    assert json.loads(config.read_text())["mcpServers"]["ai-memory"] == {
+        "serverUrl": "http://127.0.0.1:10/mcp",
+        "headers": {"Authorization": "Bearer tok"},
+    }
+
+
+def test_one_client_that_is_refused_keeps_every_other_from_being_changed(run, tmp_path):
+    settings = tmp_path / "my home" / ".cursor" / "mcp.json"
+    settings.parent.mkdir()
+    settings.write_text("// mine\n{}")
+    before = files(tmp_path)
+    with pytest.raises(ConfigError, match="line 1: there is a comment"):
+        run(cli.install_mcp, "--client", "codex", "--client", "cursor", "--apply")
+    assert files(tmp_path) == before
+
+
+def test_a_client_has_to_be_named_and_known(run):
+    with pytest.raises(BadRequestError, match="Name a client with --client"):
+        run(cli.install_mcp)
+    with pytest.raises(BadRequestError, match="There is no client 'clippy'"):
+        run(cli.install_mcp, "--client", "clippy")
+    with pytest.raises(BadRequestError, match="one --client only"):
+        run(cli.install_mcp, "--client", "codex", "--client", "zed", "--config-file", "x")
+    with pytest.raises(ConfigError, match="must not carry a user name"):
+        run(cli.install_mcp, "--client", "zed", "--server-url", "http://a:b@127.0.0.1:9")
+
+
+def everything(run, tmp_path):
+    """Install one of each kind; gives what stood there before."""
+    (tmp_path / "project" / "AGENTS.md").write_text("# Mine")
+    before = {path: path.read_bytes() for path in tmp_path.joinpath("project").rglob("*")}
+    run(cli.install_hooks, "--agent", "gemini", "--apply")
+    run(cli.install_mcp, "--client", "gemini", "--client", "codex", "--apply")
+    run(texts.install_instructions)
+    return before
+
+
+def test_an_uninstall_removes_every_kind_and_leaves_the_project_as_it_was(run, tmp_path):
+    before = everything(run, tmp_path)
+    code, said = run(cli.uninstall)
+    heads = ("Gemini CLI: ", "Codex: ", "Instructions: ")
+    assert [line for line in said.splitlines() if line.startswith(heads)] == [
+        f"Gemini CLI: {tmp_path}/my home/.gemini/settings.json",
+        f"Codex: {tmp_path}/my home/.codex/config.toml",
+        f"Gemini CLI: {tmp_path}/my home/.gemini/settings.json",
+        f"Instructions: {tmp_path}/project/AGENTS.md",
+    ]
+    code, said = run(cli.uninstall, "--apply", "--yes")
+    assert (code, said.count("SKILL.md")) == (0, 10)
+    left = {path: path.read_bytes() for path in tmp_path.joinpath("project").rglob("*") if ".bak-" not in path.name}
+    assert left == before
+    assert [path for path in files(tmp_path) if path.startswith("my home") and ".bak-" not in path] == []
+    assert run(cli.uninstall) == (0, "Nothing to remove.\n")
+
+
+@pytest.mark.parametrize("only", ["hooks", "mcp", "instructions", "skills"])
+def test_an_uninstall_of_one_kind_leaves_the_others(run, tmp_path, only):
+    everything(run, tmp_path)
+    run(cli.uninstall, "--only", only, "--apply")
+    _, said = run(cli.uninstall, "--json")
+    assert {one["kind"] for one in json.loads(said)["agents"]} == {"hooks", "mcp", "instructions", "skills"} - {only}
+
+
+def test_an_uninstall_of_one_agent_leaves_the_others_and_the_project(run, tmp_path):
+    everything(run, tmp_path)
+    run(cli.uninstall, "--agent", "gemini", "--apply")
+    _, said = run(cli.uninstall, "--json")
+    left = [(one["kind"], one["agent"]) for one in json.loads(said)["agents"]]
+    assert (left[:2], {kind for kind, _ in left[2:]}) == ([("mcp", "codex"), ("instructions", "")], {"skills"})
+
+
+def test_a_server_under_another_name_is_found_by_its_address(run, tmp_path):
+    run(cli.install_mcp, "--client", "zed", "--name", "mine", "--server-url", "http://127.0.0.1:10", "--apply")
+    assert run(cli.uninstall, "--only", "mcp") == (0, "Nothing to remove.\n")
+    _, said = run(cli.uninstall, "--only", "mcp", "--server-url", "http://127.0.0.1:10", "--apply")
+    assert said.splitlines()[:2] == ["Zed", f"  ✓ deleted {tmp_path}/my home/.config/zed/settings.json"]
+
+
+def test_instructions_are_short_beside_skills_and_whole_without_them(run, tmp_path):
+    path = tmp_path / "project" / "CLAUDE.md"
+    code, said = run(texts.install_instructions)
+    assert (code, path.read_text()) == (0, markered(COMPACT_BLOCK))
+    assert said.splitlines()[:3] == ["Instructions", f"  ✓ instructions written to {path} (a new file)", "Skills"]
+    code, said = run(texts.install_instructions, "--no-skills")
+    assert (code, path.read_text()) == (0, markered(BLOCK))
+    code, said = run(texts.install_instructions, "--remove")
+    assert [path for path in files(tmp_path) if path.startswith("project/") and ".bak-" not in path] == []
+    assert run(texts.install_instructions, "--remove") == (0, "Nothing to remove.\n")
+
+
+def test_printing_writes_nothing(run, tmp_path):
+    before = files(tmp_path)
+    assert run(texts.install_instructions, "--print") == (0, markered(COMPACT_BLOCK))
+    assert run(texts.install_instructions, "--print", "--no-skills") == (0, markered(BLOCK))
+    _, said = run(texts.install_skills, "--print")
+    assert [skill.content in said for skill in SKILLS] == [True] * 5
+    assert files(tmp_path) == before
+
+
+def test_instructions_go_into_the_file_that_is_named(run, tmp_path):
+    path = tmp_path / "project" / "docs" / "RULES.md"
+    run(texts.install_instructions, "--target", str(path), "--no-skills")
+    assert path.read_text() == markered(BLOCK)
+    run(texts.install_instructions, "--target", str(path), "--no-skills", "--remove")
+    assert not path.parent.exists()
+
+
+def test_skills_go_where_they_are_wanted(run, tmp_path):
+    run(texts.install_skills, "--scope", "global", "--agent", "claude-code")
+    run(texts.install_skills, "--target-dir", str(tmp_path / "project" / "s"))
+    name = SKILLS[0].relative_path
+    assert [path for path in files(tmp_path) if path.endswith(name)] == [
+        f"my home/.claude/skills/{name}",
+        f"project/s/{name}",
+    ]
+    run(texts.install_skills, "--scope", "global", "--remove")
+    assert [path for path in files(tmp_path) if path.endswith(name)] == [f"project/s/{name}"]
+    with pytest.raises(BadRequestError, match="--force does not go with it"):
+        run(texts.install_skills, "--remove", "--force")

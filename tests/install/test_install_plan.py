@@ -27,7 +27,8 @@ THEIRS = {
 
 
 def config_of(name, site):
-    return TARGETS[name].config_file(site)
+    (path,) = TARGETS[name].files(site)
+    return path
 
 
 def install(name, site, config=None, now=NOW):
@@ -343,9 +344,9 @@ def test_files_of_former_homes_are_found_although_the_variable_is_gone(name, sit
 
 def test_a_damaged_note_is_named(site):
     install("codex", site)
-    note = site.data_dir / "hooks" / "codex" / "origin.json"
+    note = site.data_dir / "installed.json"
     note.write_text("[{}]")
-    with pytest.raises(ConfigError, match=r"origin\.json is damaged\. Delete it"):
+    with pytest.raises(ConfigError, match=r"installed\.json is damaged\. Delete it"):
         uninstall("codex", site)
     note.unlink()
     uninstall("codex", site)
@@ -355,8 +356,8 @@ def test_a_damaged_note_is_named(site):
 @pytest.mark.parametrize("name", TARGETS)
 def test_an_empty_variable_relocates_nothing(name, site):
     variable, _ = RELOCATED[name]
-    plain = TARGETS[name].config_file(replace(site, env={}))
-    assert TARGETS[name].config_file(replace(site, env={variable: " "})) == plain
+    plain = config_of(name, replace(site, env={}))
+    assert config_of(name, replace(site, env={variable: " "})) == plain
     assert plain.is_relative_to(site.home)
 
 

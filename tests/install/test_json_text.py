@@ -177,3 +177,86 @@ def test_what_is_not_strict_json_is_refused_with_its_line_and_reason(text, messa
     with pytest.raises(NotStrictJsonError) as refused:
         Document(text, "f")
     assert str(refused.value) == message
+
+
+RELAXED = st.sampled_from(["", " ", "\n", "// a, {b\n", " /* c, */", "\r\n  // d\r\n", "/* e */ // f\n\t"])
+
+
+@st.composite
+def commented(draw, value):
+    """Any way of writing a value with comments and trailing commas."""
+    gap = lambda: draw(RELAXED)  # noqa: E731
+    comma = lambda: draw(st.sampled_from(["", ","])) + gap()  # noqa: E731
+    if isinstance(value, dict):
+        inner = ",".join(
+            gap() + json.dumps(k) + gap() + ":" + gap() + draw(commented(v)) + gap() for k, v in value.items()
+        )
+        return "{" + (inner + comma() if inner else gap()) + "}"
+    if isinstance(value, list):
+        return "[" + (",".join(gap() + draw(commented(v)) + gap() for v in value) + comma() if value else gap()) + "]"
+    return json.dumps(value)
+
+
+@st.composite
+def commented_documents(draw):
+    value = draw(st.dictionaries(KEYS, VALUES, max_size=4))
+    return draw(RELAXED) + draw(commented(value)) + draw(RELAXED), value
+
+
+@settings(deadline=None)
+@given(commented_documents())
+def test_comments_and_trailing_commas_are_read_over_where_they_are_allowed(case):
+    text, value = case
+    document = Document(text, "f", relaxed=True)
+    assert document.value(document.root) == json.loads(json.dumps(value), parse_int=float)
+
+
+@settings(deadline=None)
+@given(commented_documents(), VALUES)
+def test_a_member_that_is_added_and_taken_out_leaves_every_comment_where_it_was(case, addition):
+    text, value = case
+    key = "".join(value) + "x"
+    document = Document(text, "f", relaxed=True)
+    inside = document.inside(()) if not document.root.children else ""
+    added = document.append((), addition, key=key)
+    assert added.value(added.root) == json.loads(json.dumps({**value, key: addition}), parse_int=float)
+    assert added.remove((key,), inside=inside).text == text
+
+
+@settings(deadline=None)
+@given(commented_documents(), st.data())
+def test_a_member_that_is_taken_out_takes_no_other_with_it(case, data):
+    text, value = case
+    if value:
+        key = data.draw(st.sampled_from(list(value)))
+        left = Document(text, "f", relaxed=True).remove((key,))
+        assert left.value(left.root) == json.loads(
+            json.dumps({k: v for k, v in value.items() if k != key}), parse_int=float
+        )
+
+
+def test_an_item_is_added_behind_the_comment_on_the_last_one():
+    text = '{\n  // first\n  "a": 1 // one\n  // end\n}\n'
+    added = Document(text, "f", relaxed=True).append((), [True], key="b")
+    assert added.text == '{\n  // first\n  "a": 1, // one\n  // end\n  "b": [\n    true\n  ]\n}\n'
+    trailing = Document('{\n  "a": 1, // one\n}\n', "f", relaxed=True).append((), 2, key="b")
+    assert trailing.text == '{\n  "a": 1, // one\n  "b": 2,\n}\n'
+
+
+def test_a_comment_in_an_emptied_container_stays():
+    document = Document('{\n  // theirs\n  "a": 1\n}', "f", relaxed=True)
+    assert document.remove(("a",)).text == "{\n  // theirs\n}"
+
+
+@pytest.mark.parametrize("value", [{"b": [1, {}]}, "x", [], {}])
+def test_a_value_that_is_replaced_is_written_in_the_style_of_the_file(value):
+    lines = json.dumps({"a": {"k": 1}, "z": 2}, indent=2)
+    assert Document(lines, "f").replace(("a",), value).text == json.dumps({"a": value, "z": 2}, indent=2)
+    line = '{"a":{"k":1},"z":2}'
+    assert Document(line, "f").replace(("a",), value).text == json.dumps({"a": value, "z": 2}, separators=(",", ":"))
+
+
+@pytest.mark.parametrize("text", ["{/* a}", "{'a': 1}", "{a: 1}", "{,}", "[1,,]", '{"a": 1} // b\n{}'])
+def test_what_is_more_than_comments_is_refused_there_too(text):
+    with pytest.raises(NotStrictJsonError, match="Nothing was written"):
+        Document(text, "f", relaxed=True)

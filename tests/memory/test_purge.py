@@ -336,7 +336,7 @@ FILLED = {
         *("sessions", "observations", "turns", "ingest_keys", "versions", "texts", "pages", "links"),
         *("vectors", "embedding_failures"),
     },
-    "state.db": {"handoffs", "page_reads", "purged"},
+    "state.db": {"handoffs", "page_reads", "page_feedback", "purged"},
 }
 
 
@@ -348,6 +348,7 @@ def story(world, ids):
     write(world, "notes/a.md", f"{CANARY}: see [the session](../{page}).")
     for each in ("notes/a.md", page):
         world.memory.stores.state.reads.add([(project(world).id, each, world.now)])
+        world.memory.feedback.give(project(world), each, "wrong", f"it says {CANARY}")
     world.starts(ids[2])
     write(world, "notes/secret.md")
     world.memory.purge.page(project(world), "notes/secret.md", confirm=True)

@@ -22,3 +22,14 @@ from ai_memory.search.authority import authority_of
 )
 def test_a_page_has_the_factor_of_its_standing(path, kind, tier, tags, pinned, factor):
     assert authority_of(path, kind, tier, tags, pinned=pinned) == pytest.approx(factor)
+
+
+@pytest.mark.parametrize(("salience", "factor"), [(1.0, 1.0), (2.0, 1.07), (0.25, 0.87)])
+def test_what_readers_said_of_a_page_moves_it_a_little(salience, factor):
+    assert authority_of("notes/a.md", "note", "", (), pinned=False, salience=salience) == pytest.approx(
+        factor, abs=0.005
+    )
+
+
+def test_a_page_that_nobody_shall_answer_from_stays_there_however_helpful():
+    assert authority_of("notes/a.md", "note", "", ("do-not-answer-from",), pinned=False, salience=2.0) == 0.55

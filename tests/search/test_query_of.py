@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from ai_memory.model.filters import Filters
-from ai_memory.search.query import Query, match_of, query_of
+from ai_memory.search.query import Query, all_words, match_of, query_of
 
 NOW = datetime(2026, 11, 21, 9, 30, tzinfo=UTC)
 
@@ -123,3 +123,21 @@ def test_prose_is_not_exact(text):
 
 def test_a_long_question_is_cut():
     assert query_of("a" * 1_000_000, NOW).text == "a" * 10_000
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", ()),
+        ("the Cat the", ("the", "Cat")),
+        ('kind:note "round up"', ("kind:note", "round", "up")),
+        ("日本語 ﬁx - ?", ("日 本 語", "fix")),
+        ("a\x00b \ud800c", ("a", "b", "c")),
+    ],
+)
+def test_every_word_is_a_term_for_who_wants_all_of_them(text, words):
+    assert all_words(text) == words
+
+
+def test_no_more_words_are_asked_for_than_a_question_has_terms():
+    assert len(all_words(" ".join(map(str, range(1_000))))) == 64

@@ -4,6 +4,7 @@ import json
 import uuid
 
 import pytest
+from aiohttp.test_utils import TestServer
 
 from ai_memory.config import load_settings
 from ai_memory.memory.memory import Memory
@@ -25,10 +26,17 @@ def memory_with(tmp_path):
         memory.close()
 
 
+class Served(TestServer):
+    """A server that lets requests go on when their clients leave, as the real one does."""
+
+    async def _make_runner(self, **options):
+        return await super()._make_runner(**{**options, "handler_cancellation": False})
+
+
 @pytest.fixture
 def server_with(memory_with, aiohttp_client):
     async def serve(**flags):
-        return await aiohttp_client(create_app(memory_with(**flags), bind="127.0.0.1:0"))
+        return await aiohttp_client(Served(create_app(memory_with(**flags), bind="127.0.0.1:0")))
 
     return serve
 

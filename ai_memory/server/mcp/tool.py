@@ -36,8 +36,8 @@ class Arguments(BaseModel):
 class InProject(Arguments):
     """What a tool takes that works in one project."""
 
-    workspace: str = Field("", description="Workspace of the project; name it together with project.")
-    project: str = Field("", description="Project; left out, it is that of your session.")
+    workspace: str = Field("", max_length=255, description="Workspace of the project; name it together with project.")
+    project: str = Field("", max_length=255, description="Project; left out, it is that of your session.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +77,7 @@ class Tool:
         destroys: it may take away what was there.
         repeats: to call it again with the same arguments changes nothing more.
         always: clients that defer tools are asked to show this one at once.
+        aliases: names under which it can be called, too, and is not listed: clients may be written for another server.
     """
 
     name: str
@@ -88,6 +89,7 @@ class Tool:
     destroys: bool = False
     repeats: bool = False
     always: bool = False
+    aliases: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +122,9 @@ def fenced(text: str) -> str:
 
 def bare(text: str) -> str:
     """Take the marks off a text that a model hands back as it was given."""
-    return text.strip().removeprefix(FENCE_START).removesuffix(FENCE_END).strip("\n") if FENCE_START in text else text
+    if FENCE_START not in text:
+        return text
+    return text.strip().removeprefix(FENCE_START).removesuffix(FENCE_END).removeprefix("\n").removesuffix("\n")
 
 
 def plain(value: object) -> object:

@@ -1,0 +1,176 @@
+"""Tools for sessions: what one did, having it written up, and letting old pages go."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+from uuid import uuid5
+
+from pydantic import Field
+
+from ai_memory.compile.session_page import session_path
+from ai_memory.errors import BadRequestError
+from ai_memory.model.event import Kind, Observation
+from ai_memory.model.handoff import stamp, unfenced
+from ai_memory.model.scope import Project
+from ai_memory.model.session import Session
+from ai_memory.server.mcp.tool import Caller, InProject, Tool, fenced, scope_of
+from ai_memory.server.upkeep import sweep_report
+
+_KINDS = ", ".join(Kind)
+
+
+class Read(InProject):
+    """What `memory_read_session_observations` takes."""
+
+    session_id: str = Field("", max_length=200, description="Left out: your own session, else the last that is over.")
+    limit: int = Field(50, ge=1, le=200, description="How many observations.")
+    offset: int = Field(0, ge=0, le=1_000_000_000, description="Pass over so many.")
+    order: Literal["asc", "desc"] = Field("asc", description="Oldest or newest first.")
+    kinds: list[str] = Field([], max_length=20, description="Only these: user-prompt, post-tool-use, stop, …")
+    query: str = Field("", max_length=1_000, description="Only those that say this.")
+    body_max_chars: int = Field(4_000, ge=200, le=16_384, description="Longer texts are cut.")
+
+
+class Consolidate(InProject):
+    """What `memory_consolidate` takes."""
+
+    session_id: str = Field("", max_length=200, description="Left out: the last session that is over.")
+    dry_run: bool = Field(False, description="Only say what would be written.")
+
+
+class Sweep(InProject):
+    """What `memory_forget_sweep` takes."""
+
+    dry_run: bool = Field(False, description="Only say what would be deleted.")
+
+
+def read(caller: Caller, asks: Read) -> Mapping[str, object]:
+    """Read what was recorded of a session, piece by piece."""
+    if unknown := [kind for kind in asks.kinds if kind not in list(Kind)]:
+        raise BadRequestError(f"there is no kind {unknown[0]!r} of observations: say some of {_KINDS}")
+    scope = caller.find(asks)
+    session = _session(caller, scope.project, asks.session_id)
+    wanted, words = frozenset(asks.kinds), asks.query.casefold()
+    numbered = [
+        (number, each)
+        for number, each in enumerate(caller.memory.sessions.observations(scope.project, session))
+        if (not wanted or each.kind in wanted) and words in f"{each.title}\n{each.body}".casefold()
+    ]
+    if asks.order == "desc":
+        numbered.reverse()
+    return {
+        "session": _about(session),
+        "observations": [
+            _observation(scope.project, session, number, each, asks.body_max_chars)
+            for number, each in numbered[asks.offset : asks.offset + asks.limit]
+        ],
+        "total": len(numbered),
+        "offset": asks.offset,
+        "limit": asks.limit,
+        "order": asks.order,
+        "elided_other_scope": caller.memory.sessions.count_elsewhere(session),
+        "body_max_chars": asks.body_max_chars,
+        "scope": scope_of(scope),
+    }
+
+
+def consolidate(caller: Caller, asks: Consolidate) -> Mapping[str, object]:
+    """Say that no model writes sessions up here, and where the page is that was written by rules."""
+    scope, memory = caller.sure(asks), caller.memory
+    session = (
+        memory.sessions.named(scope.project, asks.session_id)
+        if asks.session_id
+        else memory.sessions.last_over(scope.project)
+    )
+    path = session_path(session.id)
+    is_there, _, _ = memory.pages.traces(scope.project, path)
+    return {
+        "consolidated": False,
+        "reason": "this server has no language model that could write a session up. What was recorded is in the page "
+        "at path, as rules wrote it (null while there is none): read it, and write what should last with "
+        "memory_write_page.",
+        "session_id": str(session.id),
+        "path": path if is_there else None,
+        "dry_run": asks.dry_run,
+        "scope": scope_of(scope),
+    }
+
+
+def sweep(caller: Caller, asks: Sweep) -> Mapping[str, object]:
+    """Delete what expired or went cold in a project, or say what that would be."""
+    scope, sweeping = caller.sure(asks), caller.memory.upkeep.sweep
+    plan = (sweeping.plan if asks.dry_run else sweeping.run)(scope.project)
+    return {**sweep_report(scope.project, plan, dry_run=asks.dry_run), "scope": scope_of(scope)}
+
+
+def _session(caller: Caller, project: Project, said: str) -> Session:
+    """Find the session that is meant: the one said, else the caller's own if it worked here, else the last."""
+    sessions = caller.memory.sessions
+    if said:
+        return sessions.named(project, said)
+    own = caller.who.session
+    if own and sessions.known(project, own):
+        return sessions.named(project, own)
+    return sessions.last_over(project)
+
+
+def _about(session: Session) -> dict[str, object]:
+    return {
+        "session_id": str(session.id),
+        "title": unfenced(session.title),
+        "cwd": session.cwd or None,
+        "agent_kind": session.agent,
+        "started_at": stamp(session.started),
+        "ended_at": stamp(session.last) if session.is_over else None,
+        "observation_count": session.observations,
+        "actor_user": None,
+    }
+
+
+def _observation(project: Project, session: Session, number: int, said: Observation, room: int) -> dict[str, object]:
+    over = len(said.body) - room
+    body = f"{said.body[:room]}\n[body truncated; {over} chars omitted]" if over > 0 else said.body
+    return {
+        # It has no id but its place in the log.
+        "id": str(uuid5(project.id, f"{session.id}/{number}")),
+        "session_id": str(session.id),
+        "kind": said.kind,
+        "title": unfenced(said.title),
+        "body": fenced(body),
+        "importance": said.importance,
+        "created_at": stamp(said.at),
+        "extension": None,
+        "source_event": said.source_event or None,
+    }
+
+
+TOOLS = (
+    Tool(
+        "memory_read_session_observations",
+        "Read a session",
+        "Read what a session did, step by step: prompts, tool calls, answers. For when its page or a quote says too "
+        "little; a hit names its session_id.",
+        Read,
+        read,
+        reads=True,
+    ),
+    Tool(
+        "memory_consolidate",
+        "Write a session up",
+        "Have a session written up by a language model now, when the user asks for it; without one it says so.",
+        Consolidate,
+        consolidate,
+        repeats=True,
+    ),
+    Tool(
+        "memory_forget_sweep",
+        "Let old pages go",
+        "Delete pages that expired, or that are old, unused and not pinned. Only when the user asks for it, and with "
+        "dry_run first.",
+        Sweep,
+        sweep,
+        destroys=True,
+        repeats=True,
+    ),
+)
