@@ -21,7 +21,18 @@ def own_home(tmp_path_factory, monkeypatch):
     home = tmp_path_factory.mktemp("home")
     for name in list(os.environ):
         if name.startswith(
-            ("AI_MEMORY_", "GIT_", "CLAUDE_", "CODEX_", "GEMINI_", "GROK_", "OPENCODE_", "OPENAI_", "MCP_TOKENS_", "PI_")
+            (
+                "AI_MEMORY_",
+                "GIT_",
+                "CLAUDE_",
+                "CODEX_",
+                "GEMINI_",
+                "GROK_",
+                "OPENCODE_",
+                "OPENAI_",
+                "MCP_TOKENS_",
+                "PI_",
+            )
         ):
             monkeypatch.delenv(name)
         if name in ("EMBEDDING_API_KEY", "VOYAGE_API_KEY", "GOOGLE_API_KEY", "LLM_API_KEY"):

@@ -95,7 +95,11 @@ class Memories:
         if len(content.encode("utf-8", "replace")) > _LONGEST_CONTENT:
             raise TooLargeError(f"content is longer than {_LONGEST_CONTENT // 1024} KiB: store it in parts")
         ours = {"title": key or first_line(self._stores.scrubber.scrub(content)), "kind": "memory", "type": "Memory"}
-        about = {"key": key or None, "tags": _tags(tags), "metadata": _json(metadata) if metadata else None}
+        about = {
+            "key": key or None,
+            "tags": [self._stores.scrubber.scrub(tag) for tag in _tags(tags)],
+            "metadata": _json(metadata) if metadata else None,
+        }
         with self._stores.wiki.lock:
             now = self._stores.clock()
             project = self._project(user, repo)

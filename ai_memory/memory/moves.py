@@ -232,6 +232,11 @@ class Moves:
             if workspace is None:
                 self._check_name(to_workspace, "workspace")
                 workspace = Workspace(new_id(self._stores.clock()), to_workspace)
+            if project.repo or workspace.user:
+                raise BadRequestError(
+                    f"{project.label} cannot be moved to {workspace.name}: whose memories they are follows from the "
+                    "workspace, and each user's own are moved nowhere"
+                )
             if workspace.id == project.workspace_id:
                 error = BadRequestError(f"{project.label} is in the workspace {workspace.name} already")
                 error.status = 422

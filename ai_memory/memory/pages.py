@@ -530,14 +530,16 @@ class Pages:
         return path
 
     def _composed(self, old: str | None, path: str, body: str, fields: Fields) -> Scrubbed:
+        scrub = self._stores.scrubber.scrub
+        # One by one: what stands in place of a secret is a list in YAML, unless it is quoted.
         text = composed(
             old,
             body,
             path=path,
-            title=fields.title,
-            kind=fields.kind,
+            title=scrub(fields.title) if fields.title else fields.title,
+            kind=scrub(fields.kind) if fields.kind else fields.kind,
             tier=fields.tier,
-            tags=fields.tags,
+            tags=fields.tags if fields.tags is None else [scrub(tag) for tag in fields.tags],
             pinned=fields.pinned,
             expires_at=fields.expires_at,
         )

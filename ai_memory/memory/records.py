@@ -147,6 +147,8 @@ class Records:
     def _names(self, project: str) -> tuple[str, str]:
         """Give the names of workspace and project that a project's name stands for where there is none yet."""
         workspace, slash, name = project.rpartition("/")
+        if slash and not (workspace and name):
+            raise BadRequestError(f"{project!r} is no project: write its name, or workspace/name")
         return (workspace if slash else self._defaults.workspace), name or self._defaults.project
 
     def _home(self, project: str) -> Resolved | None:
@@ -163,6 +165,8 @@ class Records:
             # A user's own memories are nobody else's records.
             raise self._unknown(project)
         found = self._projects.called(*names)
+        if found and found.repo:
+            raise self._unknown(project)
         return Resolved(found, "explicit" if project else "default") if found else None
 
     def _called(self, name: str) -> list[Project]:
@@ -512,6 +516,10 @@ class Records:
                 new[number] = record
         home: Resolved | None = None
         try:
+            for number, record in dict(new).items():
+                if self._was_purged(named, record):
+                    outcomes[number] = Outcome(record.uuid, "deleted", reason="its project was purged since")
+                    del new[number]
             home = self._home_of_file(named, dry_run=dry_run) if new else None
             for number, record in dict(new).items():
                 if home and self._is_narrative_buried(home.project, record):
@@ -546,6 +554,12 @@ class Records:
     def _is_buried(self, record: Record) -> bool:
         """Tell whether a record was deleted here, in whatever project it was."""
         return any(path in gone for gone in self._stores.wiki.gone.values() for path in paths_of(record.uuid))
+
+    def _was_purged(self, named: str, record: Record) -> bool:
+        """Tell whether the project of a record from a file was purged after the record was made."""
+        workspace, project = self._names(_spelled(named))
+        routing = self._projects.routing({"workspace": workspace, "project": project})
+        return self._projects.was_purged(routing, record.created_at)
 
     def _is_narrative_buried(self, project: Project, record: Record) -> bool:
         """Tell whether the narrative of a project was deleted, as a page, after this one was made."""

@@ -108,12 +108,22 @@ class Scopes:
             raise ScopeUnresolvedError(f"name the project, too: workspace {workspace} alone says not which is meant")
         if not project:
             return None
-        called = [each for each in self._projects.all() if each.name.casefold() == project.casefold()]
+        called = self._called(project)
         if len(called) > 1:
             raise NotFoundError(f"several projects are called {project}: name the workspace, too: {_labels(called)}")
         if not called:
             raise NotFoundError(f"there is no project {project} (known: {self._listed()})")
         return Resolved(called[0], "explicit")
+
+    def _called(self, name: str) -> list[Project]:
+        """List the projects of a name, or where there is none those that were called so before.
+
+        A user's repositories are reached by both names alone: else whoever has a token would choose what others mean.
+        """
+        wanted = name.casefold()
+        everybodys = [each for each in self._projects.all() if not each.repo]
+        called = [each for each in everybodys if each.name.casefold() == wanted]
+        return called or [each for each in everybodys if wanted in map(str.casefold, each.aliases)]
 
     def _known(self, who: Who) -> Resolved | None:
         """Find the project of the caller's session or directory, or the only one that its agent is at work in."""
@@ -144,7 +154,8 @@ class Scopes:
         return self._projects.now(session.project_id)
 
     def _listed(self, candidates: Iterable[Project] = ()) -> str:
-        return _labels(candidates) or _labels(self._projects.all()) or "there is none yet"
+        everybodys = (each for each in self._projects.all() if not each.repo)
+        return _labels(candidates) or _labels(everybodys) or "there is none yet"
 
 
 def _labels(projects: Iterable[Project]) -> str:

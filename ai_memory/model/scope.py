@@ -17,6 +17,7 @@ FALLBACK_PROJECT = "scratch"
 GLOBAL_PROJECT = "_global"
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_LONGEST_NAME = 255
 #: Characters of a name that is made of any text: of the text itself, and of its digest.
 _SLUG = 60
 _DIGEST = 12
@@ -32,6 +33,8 @@ def checked_name(name: str, what: str) -> str:
     Raises:
         BadNameError: it does not match `[a-z0-9][a-z0-9._-]*`.
     """
+    if len(name) > _LONGEST_NAME:
+        raise BadNameError(f"the {what} name has {len(name)} characters: use at most {_LONGEST_NAME}")
     if not _NAME.fullmatch(name):
         raise BadNameError(
             f"{what} name {name!r} is not usable: use lower-case letters, digits, '.', '_' and '-', "

@@ -83,8 +83,8 @@ class RecordIndex:
     def alike(self, project_id: UUID, type_: str, head: str, *, after: datetime) -> str:
         """Find a record of a project and type that begins so and is newer than a moment; its uuid, "" for none."""
         rows = self._database.all(
-            "SELECT uuid FROM records WHERE project = ? AND type = ? AND head = ? AND created > ? "
-            "ORDER BY created DESC LIMIT 1",
+            f"SELECT r.uuid FROM records r {_READABLE} WHERE r.project = ? AND r.type = ? AND r.head = ? "  # noqa: S608 - constant
+            "AND r.created > ? AND NOT r.archived ORDER BY r.created DESC LIMIT 1",
             (str(project_id), type_, head, micros(after)),
         )
         return str(rows[0][0]) if rows else ""

@@ -40,8 +40,9 @@ from ai_memory.server import run
 
 async def count(_):
     status = Path("/proc/self/status").read_text()
-    resident = int(status.split("VmRSS:")[1].split()[0])
-    return web.json_response({"tasks": len(asyncio.all_tasks()), "threads": threading.active_count(), "kB": resident})
+    # Not the index: it is mapped once for each thread, and is the system's memory.
+    own = int(status.split("RssAnon:")[1].split()[0])
+    return web.json_response({"tasks": len(asyncio.all_tasks()), "threads": threading.active_count(), "kB": own})
 
 make = run.create_app
 def create_app(*args, **options):

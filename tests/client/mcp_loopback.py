@@ -153,21 +153,21 @@ class BridgeProcess:
         self.process.stdin.write(line)
         self.process.stdin.flush()
 
-    def hear(self, seconds=10):
+    def hear(self, seconds=30):
         """Give the next message; each line is one, and nothing else comes."""
         return json.loads(self._lines.get(timeout=seconds))
 
     def hears_nothing_more(self):
         return self._lines.empty()
 
-    def ask(self, message, seconds=10):
+    def ask(self, message, seconds=30):
         self.tell(message)
         return self.hear(seconds)
 
     def greet(self, **changes):
         return self.ask(request(0, "initialize", **HELLO, **changes))
 
-    def end(self, seconds=10):
+    def end(self, seconds=30):
         """Close stdin; gives the status and the seconds until the end."""
         began = time.monotonic()
         self.process.stdin.close()

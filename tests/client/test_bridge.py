@@ -233,7 +233,7 @@ def test_a_client_that_asks_who_is_there_gets_an_answer_within_two_seconds(bridg
     began = time.monotonic()
     said = bridge.ask(request(0, method))
     assert said == failure(0, "ai-memory: the server gave no answer within 2 s. The next call may find it.")
-    assert 1.9 < time.monotonic() - began < 4
+    assert 1.9 < time.monotonic() - began < 8
 
 
 def test_a_token_that_is_refused_is_said_and_the_new_one_in_the_file_is_found(start, door, data_dir):
@@ -317,7 +317,7 @@ def test_when_stdin_ends_it_does_not_wait_for_a_server_that_hangs(bridge, door):
     until(door.bodies)
     status, seconds = bridge.end()
     assert status == 0
-    assert seconds < 4
+    assert seconds < 8
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -326,7 +326,7 @@ def test_a_signal_ends_it_at_once_and_silently(bridge, door, number):
     bridge.tell(request(1, "tools/list"))
     until(door.bodies)
     bridge.process.send_signal(number)
-    assert bridge.process.wait(2) == 0
+    assert bridge.process.wait(10) == 0
     assert (bridge.errors, bridge.hears_nothing_more()) == (b"", True)
 
 

@@ -11,6 +11,8 @@ from mcp_loopback import BridgeProcess, request
 
 from ai_memory.client.own_server import OwnServer
 from ai_memory.client.reach import UnreachableError
+from ai_memory.errors import DirectoryInUseError
+from ai_memory.store.lock import DirectoryLock
 
 PROGRAM = [sys.executable, "-m", "ai_memory"]
 
@@ -42,9 +44,12 @@ def server(variables, data_dir, tmp_path, free_port):
     """Start a server as a user does."""
     started = []
 
-    def run():
+    def run(*arguments):
+        for process in started:
+            process.terminate()
+            process.wait(20)
         log = tmp_path / "server.log"
-        command = [*PROGRAM, "serve", "--data-dir", str(data_dir), "--bind", f"127.0.0.1:{free_port}"]
+        command = [*PROGRAM, "serve", "--data-dir", str(data_dir), "--bind", f"127.0.0.1:{free_port}", *arguments]
         with log.open("wb") as out:
             started.append(subprocess.Popen(command, env=variables, stderr=out))
         until(lambda: "listening on" in log.read_text(), 30)
@@ -57,9 +62,14 @@ def server(variables, data_dir, tmp_path, free_port):
 
 
 def is_free(data_dir):
-    """Tell whether no server has the data directory, by starting what needs it alone."""
-    done = subprocess.run([*PROGRAM, "--data-dir", data_dir, "reindex"], cwd=ROOT, capture_output=True, timeout=60)
-    return done.returncode == 0
+    """Tell whether no server has the data directory."""
+    lock = DirectoryLock(data_dir)
+    try:
+        lock.hold()
+    except DirectoryInUseError:
+        return False
+    lock.release()
+    return True
 
 
 def name_of(answer):
@@ -138,6 +148,17 @@ def test_a_directory_with_a_very_long_name_is_understood(start, project):
     status = bridge.ask(request(2, "tools/call", name="memory_status"))["result"]["structuredContent"]
     assert written["scope"] == {**till, "resolved_by": "explicit"}
     assert status["scope"] == {**till, "resolved_by": "name"}
+
+
+def test_a_server_that_keeps_sessions_may_be_started_anew(start, server):
+    bridge = start(AI_MEMORY_SERVER_URL=server("--http-stateful"))
+    bridge.greet()
+    bridge.tell({"jsonrpc": "2.0", "method": "notifications/initialized"})
+    first = bridge.ask(request(1, "tools/list"))
+    server("--http-stateful")
+    assert bridge.ask(request(2, "tools/list"))["result"] == first["result"]
+    assert bridge.end()[0] == 0
+    assert bridge.errors == b""
 
 
 def test_without_embedded_no_server_is_started(start, data_dir):

@@ -142,3 +142,18 @@ def test_a_project_that_moved_is_found_from_its_session(two):
     project = two.memory.projects.named("default", "shop")
     two.memory.moves.rename_project(project, "till")
     assert sure(two, session=ONE) == ("default/till", "session")
+
+
+def test_a_name_of_before_leads_to_the_project_also_alone(two):
+    two.memory.moves.rename_project(two.memory.projects.named("default", "shop"), "till")
+    assert find(two, project="shop") == ("default/till", "explicit")
+
+
+@pytest.mark.parametrize("ask", [find, sure])
+def test_a_users_repository_is_meant_by_nobody_who_says_its_name_alone(two, ask):
+    two.memory.memories.store("ana", "shop", "Saffron.")
+    two.memory.memories.store("ana", "only-anas", "Saffron.")
+    assert ask(two, project="shop") == ("default/shop", "explicit")
+    with pytest.raises(NotFoundError, match=r"no project only-anas \(known: default/atlas, default/shop\)"):
+        ask(two, project="only-anas")
+    assert ask(two, "user-ana", "only-anas") == ("user-ana/only-anas", "explicit")

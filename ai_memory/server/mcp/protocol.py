@@ -24,8 +24,8 @@ from ai_memory.server.mcp.tool import Caller, Progress, Tool, Toolset, plain
 
 _log = logging.getLogger(__name__)
 
-#: No client reads longer answers, and some end with them.
-_LONGEST_ANSWER = 1_000_000
+#: The largest page has room in it, whatever signs JSON has to write in two; hardly a client reads as much.
+_LONGEST_ANSWER = 3_000_000
 _LONGEST_REFUSAL = 1_000
 #: So many wrong arguments are named at once.
 _NAMED = 3

@@ -87,7 +87,9 @@ async def test_hostile_text_is_fenced_and_tamed_by_every_tool_that_shows_it(desk
     stored = await desk.call("/mcp/records", "memory_store", content=EVIL, type="note", project="shop")
     other = await desk.call("/mcp/records", "memory_store", content="plain", type="note", project="shop")
     await desk.call("/mcp/records", "memory_store", content=EVIL * 20, type="narrative", project="shop")
-    await desk.call("/mcp/memories", "store_memory", repo_id="shop", key="spice", content=EVIL, metadata={"a": "\x1b[2J\u202e"})
+    await desk.call(
+        "/mcp/memories", "store_memory", repo_id="shop", key="spice", content=EVIL, metadata={"a": "\x1b[2J\u202e"}
+    )
     record = stored["structuredContent"]["uuid"]
     arguments = {
         "memory_query": {**PROJECT, "query": "saffron", "explain": True},

@@ -1,7 +1,6 @@
 """A toolset to test transports with: each tool does one thing that a call can do."""
 
 import threading
-from types import MappingProxyType
 
 from pydantic import AliasChoices, Field
 
@@ -25,10 +24,6 @@ class Nothing(Arguments):
 
 class Length(Arguments):
     length: int = Field(description="How long.")
-
-
-class ToyError(NotFoundError):
-    details = MappingProxyType({"candidates": ["one", "two"]})
 
 
 class Gate:
@@ -65,7 +60,7 @@ def steps(caller, _):
 
 
 def missing(_, __):
-    raise ToyError("there is no page a.md: there are one and two")
+    raise NotFoundError("there is no page a.md: there are one and two")
 
 
 def broken(_, __):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import AliasChoices, Field
@@ -16,8 +16,10 @@ _MOST = 100
 #: So many repositories are named where one has no memories.
 _NAMED = 20
 
-#: In signs; what is stored is bounded by `Memories`, in bytes and without the marks that a text may be handed back with.
+#: Rough bounds, in signs: `Memories` has those of what is stored, without the marks that a text may come back with.
 _NAME, _LONGEST, _TAGS = 1_000, 100_000, 100
+#: So many signs of memories are in one answer.
+_ROOM = 500_000
 
 #: What other programs call the same: clients that were written for those need no change.
 _REPO = AliasChoices("repo_id", "repo", "repository", "repository_id", "repoId")
@@ -76,7 +78,7 @@ class Listing(Arguments):
         "", max_length=_NAME, validation_alias=_REPO, description="Left out, the repositories themselves are listed."
     )
     limit: int = Field(_MOST, ge=1, validation_alias=_LIMIT, description="How many, at most 100.")
-    offset: int = Field(0, ge=0, description="So many are passed over first.")
+    offset: int = Field(0, ge=0, le=1_000_000, description="So many are passed over first.")
 
 
 def store(caller: Caller, asks: Store) -> Mapping[str, object]:
@@ -98,7 +100,7 @@ def retrieve(caller: Caller, asks: Retrieve) -> Mapping[str, object]:
     """Find memories of a repository."""
     user, limit = _user(caller), min(asks.limit, _MOST)
     found = caller.memory.memories.find(user, asks.repo_id, query=asks.query, key=asks.key, tags=asks.tags, limit=limit)
-    answer = {"repo_id": asks.repo_id, "count": len(found), "memories": [_shown(each) for each in found]}
+    answer = {"repo_id": asks.repo_id, **_listed(found)}
     return answer if found else {**answer, **_what_there_is(caller, user, asks.repo_id)}
 
 
@@ -118,8 +120,7 @@ def listing(caller: Caller, asks: Listing) -> Mapping[str, object]:
         return {"count": len(page), "total": len(repositories), "repositories": listed}
     found = memories.find(user, asks.repo_id, limit=limit, offset=asks.offset)
     total = memories.count(user, asks.repo_id)
-    answer = {"repo_id": asks.repo_id, "count": len(found), "total": total}
-    answer["memories"] = [_shown(each) for each in found]
+    answer = {"repo_id": asks.repo_id, "total": total, **_listed(found)}
     return answer if total else {**answer, **_what_there_is(caller, user, asks.repo_id)}
 
 
@@ -136,6 +137,14 @@ def _what_there_is(caller: Caller, user: str, repo: str) -> dict[str, object]:
         return {"note": f"none of its {known[repo]} memories fits"}
     named = ", ".join(sorted(known)[:_NAMED]) or "none"
     return {"note": unfenced(f"you have no memories of a repository {repo} (repositories with memories: {named})")}
+
+
+def _listed(found: Sequence[Remembered]) -> dict[str, object]:
+    """List memories, as many as an answer has room for; how many more were found is told."""
+    room = _ROOM
+    fitting = [each for each in found if (room := room - len(each.content)) >= 0] or list(found[:1])
+    left_out = {"left_out": len(found) - len(fitting)} if len(fitting) < len(found) else {}
+    return {"count": len(fitting), "memories": [_shown(each) for each in fitting], **left_out}
 
 
 def _shown(memory: Remembered) -> dict[str, object]:

@@ -21,7 +21,7 @@ _NAME = 500
 _QUERY = 10_000
 _MOST = 100
 #: So much is shown of a narrative in a list, of a record that another leads to, and of one around another.
-_CUT, _LINKED, _AROUND = 500, 200, 300
+_CUT, _LONG, _LINKED, _AROUND = 500, 4_000, 200, 300
 _PROJECT = "A project's name; left out: all projects."
 _ID = AliasChoices("uuid", "id", "memory_id")
 _SEARCHED = ("uuid", "type", "content", "project", "created_at", "importance", "transcript_ref", "tags")
@@ -273,7 +273,7 @@ def _way(way: Relation) -> dict[str, object]:
 def _listed(
     caller: Caller, found: Sequence[Found], fields: Sequence[str], scope: Resolved | None
 ) -> Mapping[str, object]:
-    memories = [_shown(caller, each, fields, _CUT if each.record.type == NARRATIVE else 0) for each in found]
+    memories = [_shown(caller, each, fields, _CUT if each.record.type == NARRATIVE else _LONG) for each in found]
     return {"memories": memories, "scope": scope_of(scope) if scope else {"resolved_by": "all projects"}}
 
 
