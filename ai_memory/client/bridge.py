@@ -140,6 +140,8 @@ class Bridge:
             until = time.monotonic() + _MOMENT
             for call in list(self._calls.values()):
                 call.join(max(0.0, until - time.monotonic()))
+            # An answer that is being written is in no table any more.
+            self._output.acquire(timeout=max(0.0, until - time.monotonic()))
         except SystemExit:
             # A signal asked for the end; what is under way is let go.
             pass
@@ -292,7 +294,7 @@ class Bridge:
                 self._note(f"{message.get('method', 'an answer')} was refused: {response.status}")
             response.close()
         except (OSError, HTTPException, ValueError) as error:
-            self._note(self._away("", error))
+            self._note(self._away("", error).removeprefix("ai-memory: "))
 
     def _renew(self, lost: str, url: str) -> None:
         """Begin a session anew as the client began it, once for all calls that found it lost."""
@@ -363,19 +365,29 @@ class Bridge:
 
     def write(self, raw: bytes) -> None:
         """Write one message on one line."""
+        with self._output:
+            self._write(raw)
+
+    def done(self, call: _Call, raw: bytes | None) -> None:
+        """Forget a call that is over, and write its answer; None is no answer.
+
+        In one: the end waits for calls that are not forgotten, and for what is being written.
+        """
+        with self._output:
+            # The id is free again before the client can know it.
+            if self._calls.get(call.key) is call:
+                del self._calls[call.key]
+            if raw is not None:
+                self._write(raw)
+
+    def _write(self, raw: bytes) -> None:
         line = raw.replace(b"\r", b" ").replace(b"\n", b" ") + b"\n"
         try:
-            with self._output:
-                while line:
-                    line = line[os.write(1, line) :]
+            while line:
+                line = line[os.write(1, line) :]
         except OSError:
             # The client closed its end; the end of stdin follows.
             pass
-
-    def done(self, call: _Call) -> None:
-        """Forget a call that is over."""
-        if self._calls.get(call.key) is call:
-            del self._calls[call.key]
 
     def _refuse(self, key: object, code: int, text: str) -> None:
         usable = isinstance(key, int | str) and not isinstance(key, bool)
@@ -443,10 +455,7 @@ class _Call:
             self.is_over = True
         if self._timer:
             self._timer.cancel()
-        # The id is free again before the client can know it.
-        self._bridge.done(self)
-        if raw is not None:
-            self._bridge.write(raw)
+        self._bridge.done(self, raw)
 
     def fail(self, text: str) -> None:
         """Answer with an error."""

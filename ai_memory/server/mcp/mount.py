@@ -219,7 +219,6 @@ class _Call:
             return
         if not self.streams:
             await self._stream()
-        # A client that has gone is none of the application's business: `receive` tells.
         with suppress(ConnectionResetError):
             await self.answer.write(body)
             if not more:
@@ -234,7 +233,9 @@ class _Call:
     async def _stream(self) -> None:
         self.streams = True
         self.answer = web.StreamResponse(status=self._start["status"], headers=_headers(self._start))
-        await self.answer.prepare(self._request)
+        # A client that has gone is none of the application's business: `receive` tells.
+        with suppress(ConnectionResetError):
+            await self.answer.prepare(self._request)
 
     def _is_gone(self) -> bool:
         transport = self._request.transport

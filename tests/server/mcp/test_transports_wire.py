@@ -229,11 +229,11 @@ async def test_a_bug_is_told_as_one_with_its_trace_in_the_log_only(server, caplo
 
 
 async def test_an_answer_that_is_too_long_is_refused_with_a_way_out(server):
-    kept = await call(server, "long", {"length": 900_000})
-    assert len(kept["structuredContent"]["text"]) == 900_000
-    refused = await call(server, "long", {"length": 1_000_000})
+    kept = await call(server, "long", {"length": 2_900_000})
+    assert len(kept["structuredContent"]["text"]) == 2_900_000
+    refused = await call(server, "long", {"length": 3_000_000})
     assert refused["isError"] is True
-    assert refused["content"][0]["text"].startswith("the answer would be 1,000,011 characters long")
+    assert refused["content"][0]["text"].startswith("the answer would be 3,000,011 characters long")
 
 
 async def test_an_unknown_tool_and_an_unknown_method_are_errors_of_the_protocol(server):
