@@ -174,24 +174,26 @@ def uninstall(
     site = site_of(settings.data_dir)
     by_kind = _removable(agents, mcp.Door(_server_url(settings)), site)
     groups = [targets for kind, targets in by_kind.items() if only in (None, kind)]
-    plans = [plan for targets in groups for plan in plan_uninstall(targets, site) if plan.changes]
-    if as_json and not apply_:
-        show(plans, as_json=True)
+    plans = [plan for targets in groups for plan in plan_uninstall(targets, site) if plan.changes or plan.refused]
+    if not apply_ and (plans or as_json):
+        show(plans, as_json=as_json)
+        if any(plan.refused for plan in plans):
+            sys.exit(1)
         return
     if not plans:
         click.echo(json.dumps({"applied": True, "agents": []}) if as_json else "Nothing to remove.")
-        return
-    if not apply_:
-        show(plans, as_json=False)
         return
     if not yes and sys.stdin.isatty():
         show(plans, as_json=False)
         click.confirm("Change these files?", abort=True)
     # Hooks and servers may stand in one file: what comes second is planned on what came first.
-    done = [applied for targets in groups for applied in take_out(plan_uninstall(targets, site), site)]
-    tell_removed(done, as_json=as_json)
+    parts = [take_out(plan_uninstall(targets, site), site) for targets in groups]
+    refused = list(dict.fromkeys(why for _, left in parts for why in left))
+    tell_removed([one for done, _ in parts for one in done], refused, as_json=as_json)
     if not as_json:
         click.echo(f"What was recorded stays in {site.data_dir}.")
+    if refused:
+        sys.exit(1)
 
 
 def _removable(agents: tuple[str, ...], door: mcp.Door, site: Site) -> dict[str, list[Target]]:

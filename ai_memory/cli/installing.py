@@ -6,6 +6,7 @@ import json
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import click
 
 from ai_memory.cli.shown import say
 from ai_memory.config import agent_environment, home_directory
+from ai_memory.errors import ConfigError
 from ai_memory.install.command_line import check_data_dir
 from ai_memory.install.plan import Applied, Plan, apply
 from ai_memory.install.staging import bundle_folder
@@ -38,11 +40,15 @@ def show(plans: Sequence[Plan], *, as_json: bool) -> None:
         if plan.changes:
             click.echo(f"{plan.target.title}: {plan.config}")
             click.echo(plan.diff() or "  (the file stays as it is)\n", nl=False)
+            if plan.exposed:
+                click.echo("  would keep others from reading it (mode 0600)")
             for file in plan.stage:
                 click.echo(f"  would write {file.path}")
             for path in plan.unstage:
                 click.echo(f"  would remove {path}")
             click.echo()
+        elif plan.refused:
+            click.echo(f"{plan.target.title}: {plan.refused}")
         else:
             click.echo(f"{plan.target.title}: nothing to do in {plan.config}.")
     if any(plan.changes for plan in plans):
@@ -67,18 +73,37 @@ def carry_out(plans: Sequence[Plan], site: Site, *, as_json: bool) -> None:
         sys.exit(1)
 
 
-def take_out(plans: Sequence[Plan], site: Site) -> list[Applied]:
-    """Change the files; gives what was done."""
+def take_out(plans: Sequence[Plan], site: Site) -> tuple[list[Applied], list[str]]:
+    """Change the files; gives what was done, and for each file that was left alone the reason."""
     now = int(time.time())
-    return [apply(plan, site.data_dir, now) for plan in plans if plan.changes]
+    done: list[Applied] = []
+    refused: list[str] = []
+    broken = False
+    for plan in plans:
+        if not plan.changes and not plan.refused:
+            continue
+        try:
+            # A file that could not be written still names programs of ours.
+            done.append(apply(replace(plan, unstage=()) if broken else plan, site.data_dir, now))
+        except ConfigError as error:
+            refused.append(str(error))
+            broken = broken or not plan.refused
+    return done, refused
 
 
-def tell_removed(done: Sequence[Applied], *, as_json: bool) -> None:
-    """Tell what was taken out."""
+def tell_removed(done: Sequence[Applied], refused: Sequence[str], *, as_json: bool) -> None:
+    """Tell what was taken out, and what was left alone and why."""
     if as_json:
         reports = [_describe(one.plan) | {"backup": _path(one.backup)} for one in done]
-        click.echo(json.dumps({"applied": True, "agents": reports}, indent=2))
-        return
+        left = {"refused": list(refused)} if refused else {}
+        click.echo(json.dumps({"applied": True, "agents": reports, **left}, indent=2))
+    else:
+        _tell_taken_out(done)
+        for sentence in refused:
+            click.echo(f"✗ {sentence}")
+
+
+def _tell_taken_out(done: Sequence[Applied]) -> None:
     title = ""
     for applied in done:
         plan = applied.plan
@@ -101,7 +126,7 @@ def _tell_title(plan: Plan, last: str) -> str:
 def _tell_installed(applied: Applied, site: Site, test: SelfTest | None) -> None:
     plan = applied.plan
     if plan.before == plan.after:
-        click.echo(f"  ✓ {plan.config} is up to date already")
+        click.echo(f"  ✓ {plan.config} is up to date already{', and now yours alone to read' * plan.exposed}")
     else:
         click.echo(f"  ✓ {_what(plan)} written to {plan.config} ({_backup(applied)})")
     if plan.stage:
@@ -133,6 +158,7 @@ def _describe(plan: Plan) -> dict[str, Any]:
         "diff": plan.diff(),
         "staged": [str(file.path) for file in plan.stage],
         "removed": [str(path) for path in plan.unstage],
+        **({"refused": plan.refused} if plan.refused else {}),
     }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -94,7 +95,9 @@ def _carry_out(targets: list[Target], site: Site, *, remove: bool) -> None:
     if not remove:
         carry_out(plan_install(targets, site, Connection()), site, as_json=False)
         return
-    done = take_out(plan_uninstall(targets, site, everywhere=False), site)
-    tell_removed(done, as_json=False)
+    done, refused = take_out(plan_uninstall(targets, site, everywhere=False), site)
+    tell_removed(done, refused, as_json=False)
+    if refused:
+        sys.exit(1)
     if not done:
         click.echo("Nothing to remove.")

@@ -69,9 +69,8 @@ def write_file(path: Path, content: bytes, mode: int | None = None) -> None:
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror}.") from None
     try:
-        if old and hasattr(os, "geteuid") and os.geteuid() == 0:
-            # Run through sudo, the user's own file would become root's.
-            os.chown(draft, old.st_uid, old.st_gid)
+        if old:
+            _give(draft, old)
         draft.replace(target)
     except OSError as error:
         draft.unlink(missing_ok=True)
@@ -79,13 +78,14 @@ def write_file(path: Path, content: bytes, mode: int | None = None) -> None:
 
 
 def back_up(path: Path, now: int) -> Path:
-    """Copy a file to `<file>.bak-<unix seconds>` beside it, never over an older backup."""
+    """Copy a file to `<file>.bak-<unix seconds>` beside it, for its owner alone, never over an older backup."""
     content = path.read_bytes()
-    mode = stat.S_IMODE(path.stat().st_mode)
+    old = path.stat()
     for ending in (f".bak-{now}", *(f".bak-{now}-{n}" for n in range(1, 1000))):
         copy = path.with_name(path.name + ending)
         try:
-            _write_new(copy, content, mode)
+            _write_new(copy, content, stat.S_IMODE(old.st_mode) & 0o700)
+            _give(copy, old)
         except FileExistsError:
             continue
         except OSError as error:
@@ -99,6 +99,27 @@ def remove_empty(folders: list[Path]) -> None:
     for folder in sorted(folders, key=lambda path: len(path.parts), reverse=True):
         if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
             folder.rmdir()
+
+
+def is_exposed(path: Path) -> bool:
+    """Whether others than its owner may open a file; False where there is none."""
+    target = target_of(path)
+    return os.name == "posix" and target.exists() and bool(target.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO))
+
+
+def shut(path: Path) -> None:
+    """Keep everybody but its owner from opening a file."""
+    target = target_of(path)
+    try:
+        target.chmod(stat.S_IMODE(target.stat().st_mode) & 0o700)
+    except OSError as error:
+        raise ConfigError(f"The mode of {path} cannot be changed: {error.strerror}.") from None
+
+
+def _give(path: Path, old: os.stat_result) -> None:
+    """Keep a file its owner's: run through sudo, the user's own would become root's."""
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        os.chown(path, old.st_uid, old.st_gid)
 
 
 def _write_new(path: Path, content: bytes, mode: int) -> None:

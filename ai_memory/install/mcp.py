@@ -7,14 +7,15 @@ to the server is brought up to date; what the user changed besides stays.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from ai_memory.client.agents import MCP_SERVER_NAMES
 from ai_memory.client.bridge import TOOLSETS
 from ai_memory.errors import BadRequestError, ConfigError
+from ai_memory.install import origin as notes
 from ai_memory.install import staging, toml_text
 from ai_memory.install.json_text import Document
 from ai_memory.install.mcp_check import check
@@ -26,6 +27,8 @@ from ai_memory.install.target import Edit, SelfTest, Site, Target
 KIND = "mcp"
 FLAVORS = ("moonshot", "bedrock", "gemini")
 
+#: Where the doors of a server stand, below its address.
+_DOORS = (*TOOLSETS.values(), "/mcp/sse")
 _ADDRESSES = ("url", "httpUrl", "serverUrl")
 #: What says how the server is reached: of these nothing stays that is not wanted any more.
 _ROUTE = (*_ADDRESSES, "type", "transport", "command", "args")
@@ -75,6 +78,12 @@ def target(client: Client, door: Door) -> Target:
     bridged = door.bridged or not client.address
     if door.bridged and client.name not in ("claude-code", "claude-desktop"):
         raise BadRequestError(f"{client.title} says no session to a program it starts: --session-aware gains nothing.")
+    if bridged and door.toolset == "memories":
+        raise BadRequestError(
+            f"The entry for {client.title} would start a program that sends the token of the data directory, which is "
+            "the owner's; --toolset memories takes the token of a user. Give it to a client that connects to an "
+            "address, without --session-aware, or let the client start mcp-remote as docs/mcp.md shows."
+        )
     if bridged and door.flavor:
         raise BadRequestError("--flavor is a part of an address, and this entry has none: it starts a program.")
     form = _Toml(client.parents[0]) if client.form == "toml" else _Json(client.parents, client.form == "relaxed")
@@ -89,25 +98,33 @@ def target(client: Client, door: Door) -> Target:
 
     def own(path: Path, text: str, site: Site) -> dict[str, Mapping[str, Any]]:
         servers = form.servers(text, str(path))
-        return {name: entry for name, entry in servers.items() if _is_ours(name, entry, door.server_url, site)}
+        known = addresses(path, site)
+        return {name: entry for name, entry in servers.items() if _is_ours(name, entry, known, site)}
+
+    def addresses(path: Path, site: Site) -> tuple[str, ...]:
+        """Where our entries of this file lead: to the server that is meant now, or was at an earlier install."""
+        noted = notes.load(site.data_dir).get(str(path))
+        return (door.server_url, *(noted.servers if noted else ()))
 
     def data_dirs(path: Path, text: str, site: Site) -> list[Path]:
         # A file that names no server of ours may be of any form: it is not our business.
-        mentioned = (*MCP_SERVER_NAMES, *TOOLSETS.values(), _BRIDGE)
+        mentioned = (*MCP_SERVER_NAMES, door.server_url, _BRIDGE)
         return [site.data_dir] if any(name in text for name in mentioned) and own(path, text, site) else []
 
     def installed(path: Path, text: str | None, site: Site) -> Edit:
         old = form.servers(text or "", str(path)).get(door.called)
-        if old is not None and not _is_ours(door.called, old, door.server_url, site):
+        if old is not None and not _is_ours(door.called, old, addresses(path, site), site):
             raise ConfigError(
-                f"{path} has a server {door.called!r} that is not ai-memory's. Give ours another name with --name."
+                f"{path} has a server {door.called!r} that is not ai-memory's: it does not lead to {door.server_url}, "
+                "nor to where an earlier install has led it. Name its address with --server-url if it is, or give "
+                "ours another name with --name."
             )
         entry = _merged(old, wanted(site))
-        private = any(key in entry for key in _SENT) and bool(door.token)
+        private = any(key in entry for key in _SENT) and (bool(door.token) or _sends_token(entry))
         if old == entry and text is not None:
-            return Edit(text, Origin(str(path)), private)
+            return Edit(text, Origin(str(path), servers=(door.server_url,)), private)
         after, origin = form.put(text, path, door.called, entry)
-        return Edit(after, origin, private)
+        return Edit(after, replace(origin, servers=(door.server_url,)), private)
 
     def removed(path: Path, text: str, site: Site, origin: Origin | None) -> Edit:
         origin = origin or Origin(str(path))
@@ -160,20 +177,47 @@ def _arguments(site: Site, door: Door) -> list[str]:
     return arguments + ([] if door.toolset == "wiki" else ["--toolset", door.toolset])
 
 
-def _is_ours(name: str, entry: object, server_url: str, site: Site) -> bool:
-    """Tell an entry of ours: it starts our bridge or leads to a door of ours, at our server or under our name."""
+def _is_ours(name: str, entry: object, servers: tuple[str, ...], site: Site) -> bool:
+    """Tell an entry of ours: it starts our bridge or leads to a door of ours.
+
+    Under another name than ours it must be the bridge of this data directory, or a door of the first server.
+    """
     if not isinstance(entry, Mapping):
         return False
-    arguments = entry.get("args")
-    program = [str(word) for word in (entry.get("command"), *(arguments if isinstance(arguments, list) else ()))]
-    if any(word == f"{site.data_dir}{_BRIDGE}" for word in program):
-        return True
+    words = [entry.get("command"), entry.get("args")]
+    program = [str(word) for some in words for word in (some if isinstance(some, list) else [some])]
     address = _address(entry)
-    leads = urlsplit(address).path.rstrip("/").endswith((*TOOLSETS.values(), "/mcp/sse"))
-    if leads and _same_server(address, server_url):
+    if f"{site.data_dir}{_BRIDGE}" in program or _is_door(address, servers[0]):
         return True
-    ours = leads or any("ai-memory" in word or "ai_memory" in word or "mcp-remote" in word for word in program)
-    return name in MCP_SERVER_NAMES and ours
+    if name not in MCP_SERVER_NAMES:
+        return False
+    if any(word.endswith(_BRIDGE) for word in program) or _is_program(program):
+        return True
+    # Programs that pass everything on, as mcp-remote does, are told the address.
+    return any(_is_door(word, server) for word in (address, *program) for server in servers)
+
+
+def _is_program(words: list[str]) -> bool:
+    """Tell the command `ai-memory mcp` however it is started."""
+    return "mcp" in words and (Path(words[0]).name == "ai-memory" or "ai_memory" in words)
+
+
+def _is_door(address: str, server: str) -> bool:
+    path = _split(server).path
+    return _same_server(address, server) and _split(address).path.rstrip("/") in [path + door for door in _DOORS]
+
+
+def _sends_token(entry: Mapping[str, Any]) -> bool:
+    headers = [entry[key] for key in _SENT if isinstance(entry.get(key), Mapping)]
+    return any(name.lower() == "authorization" for each in headers for name in each)
+
+
+def _split(address: str) -> SplitResult:
+    """The parts of an address; all empty for one that is none, as a neighbour's may be."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return urlsplit("")
 
 
 def _address(entry: Mapping[str, Any]) -> str:
@@ -181,7 +225,8 @@ def _address(entry: Mapping[str, Any]) -> str:
 
 
 def _same_server(one: str, other: str) -> bool:
-    return bool(one) and urlsplit(one)[:2] == urlsplit(other)[:2]
+    parts = _split(one)[:2]
+    return all(parts) and parts == _split(other)[:2]
 
 
 def _merged(old: Mapping[str, Any] | None, wanted: dict[str, Any]) -> dict[str, Any]:

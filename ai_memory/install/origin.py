@@ -29,6 +29,7 @@ class Origin:
         empties: containers that stood there empty, as `hooks/Stop`, with what stood inside.
         gaps: what was put before a passage of ours at the end of the file, by the passage's name.
         targets: the targets whose entries are in the file.
+        servers: the addresses that entries of ours in it have led to, as origins.
     """
 
     config: str
@@ -38,6 +39,7 @@ class Origin:
     empties: dict[str, str] = field(default_factory=dict)
     gaps: dict[str, str] = field(default_factory=dict)
     targets: tuple[str, ...] = ()
+    servers: tuple[str, ...] = ()
 
     def merged(self, later: Origin) -> Origin:
         """Add what a later install found: the first note knows best, a new entry may meet a new container."""
@@ -46,6 +48,7 @@ class Origin:
             empties={**later.empties, **self.empties},
             gaps={**later.gaps, **self.gaps},
             targets=tuple(dict.fromkeys((*self.targets, *later.targets))),
+            servers=tuple(dict.fromkeys((*self.servers, *later.servers))),
         )
 
 
@@ -65,6 +68,7 @@ def load(data_dir: Path) -> dict[str, Origin]:
                 dict(noted["empties"]),
                 dict(noted["gaps"]),
                 tuple(noted["targets"]),
+                tuple(noted.get("servers", ())),
             )
             for noted in json.loads(text)
         ]

@@ -6,7 +6,6 @@ A plan is made from what is on disk now; applying it writes nothing that the pla
 from __future__ import annotations
 
 import difflib
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -15,12 +14,15 @@ from ai_memory.install import claude_code, codex, gemini_cli, open_code, origin,
 from ai_memory.install.files import (
     back_up,
     check_writable,
+    is_exposed,
     make_folder,
     read_text,
     remove_empty,
+    shut,
     target_of,
     write_file,
 )
+from ai_memory.install.masked import masked, secrets_in
 from ai_memory.install.origin import Origin
 from ai_memory.install.staging import Connection, StagedFile
 from ai_memory.install.target import Site, Target
@@ -33,8 +35,6 @@ TARGETS: dict[str, Target] = {
 
 #: The targets that may run the staged client, too.
 _BRIDGED = "mcp"
-#: A token as it stands in a header; a place where the client puts one in is none.
-_TOKEN = re.compile(r"Bearer (?![$ {])[^\s\"']+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +50,10 @@ class Plan:
         unstage: files and folders of ours that go.
         note: what to remember about the file for an uninstall.
         private: the file gets mode 0600.
+        exposed: it should be private, and others may open it.
         leave: folders that were made for the file and go when they are empty.
         old_data_dirs: other data directories of ours whose entries are replaced or removed.
+        refused: why the file is left alone, one sentence; "" when it is not.
     """
 
     target: Target
@@ -62,29 +64,35 @@ class Plan:
     unstage: tuple[Path, ...] = ()
     note: Origin | None = None
     private: bool = False
+    exposed: bool = False
     leave: tuple[Path, ...] = ()
     old_data_dirs: tuple[Path, ...] = ()
+    refused: str = ""
 
     @property
     def changes(self) -> bool:
         """Whether applying it would change anything."""
-        return self.before != self.after or bool(self.stage) or bool(self.unstage)
+        return self.before != self.after or self.exposed or bool(self.stage) or bool(self.unstage)
 
     def diff(self) -> str:
-        """The change of the configuration file as a unified diff, without tokens; "" when it stays."""
+        """The change of the configuration file as a unified diff without secrets; "" when it stays.
+
+        Lines that stay are not shown: what is in them is somebody else's.
+        """
         if self.before == self.after:
             return ""
-        old, new = (_lines(text) for text in (self.before, self.after))
+        known = None if self.before is None else set(secrets_in(self.before).values())
+        old, new = _lines(masked(self.before or "", known)), _lines(masked(self.after or "", known))
         name = str(self.config)
-        shown = "".join(
+        return "".join(
             difflib.unified_diff(
                 old,
                 new,
                 name if self.before is not None else "/dev/null",
                 name if self.after is not None else "/dev/null",
+                n=0,
             )
         )
-        return _TOKEN.sub("Bearer …", shown)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +150,7 @@ def _plan_addition(target: Target, site: Site, connection: Connection, config: P
         stage=tuple(file for file in files if file.differs()),
         note=note,
         private=edit.private,
+        exposed=edit.private and is_exposed(config),
         old_data_dirs=tuple(_data_dirs(target, config, before, site)),
     )
 
@@ -149,7 +158,8 @@ def _plan_addition(target: Target, site: Site, connection: Connection, config: P
 def plan_uninstall(targets: list[Target], site: Site, *, everywhere: bool = True) -> list[Plan]:
     """Say what removing these targets would change; the spool, settings and token stay.
 
-    The client that the hooks and the bridge share goes with the last of them.
+    The client that the hooks and the bridge share goes with the last of them. A file that cannot be read, understood or
+    written keeps none of the others from being cleaned: its plan says why it is left alone, and what it may need stays.
 
     Args:
         targets: what to remove.
@@ -157,7 +167,7 @@ def plan_uninstall(targets: list[Target], site: Site, *, everywhere: bool = True
         everywhere: from files, too, that an earlier install has noted, not only from those of the targets.
 
     Raises:
-        ConfigError: a file cannot be read, understood or written.
+        ConfigError: the notes of earlier installs are damaged.
     """
     plans: list[Plan] = []
     for target in targets:
@@ -165,8 +175,11 @@ def plan_uninstall(targets: list[Target], site: Site, *, everywhere: bool = True
         configs = _configs(target, site) if everywhere else list(usual)
         # What was made first, and its folders with it, goes last.
         own = [_plan_removal(target, site, config) for config in reversed(configs)]
-        own = [plan for plan in own if plan.changes or plan.config in usual]
+        own = [plan for plan in own if plan.changes or plan.refused or plan.config in usual]
         if not own:
+            continue
+        if any(plan.refused for plan in own):
+            plans += own
             continue
         homes = dict.fromkeys((site.data_dir, *(home for plan in own for home in plan.old_data_dirs)))
         staged = (folder for home in homes for folder in target.unstage(home) if _is_staged(home, folder, target))
@@ -184,6 +197,8 @@ def _is_staged(home: Path, folder: Path, target: Target) -> bool:
 
 def _with_shared(plans: list[Plan], data_dir: Path) -> list[Plan]:
     """Let the client and the interpreter's name go where nothing is left to need them."""
+    if any(plan.refused for plan in plans):
+        return plans
     going = {path for plan in plans for path in plan.unstage}
     leaving = {(str(plan.config), plan.target.id) for plan in plans}
     for hooks in {path.parent: None for path in going} or {data_dir / "hooks": None}:
@@ -205,6 +220,13 @@ def _configs(target: Target, site: Site) -> list[Path]:
 
 
 def _plan_removal(target: Target, site: Site, config: Path) -> Plan:
+    try:
+        return _removal(target, site, config)
+    except ConfigError as error:
+        return Plan(target, config, None, None, refused=str(error))
+
+
+def _removal(target: Target, site: Site, config: Path) -> Plan:
     before = read_text(config)
     known = _origin(target, config, before, site)
     data_dirs = _data_dirs(target, config, before, site)
@@ -224,8 +246,10 @@ def apply(plan: Plan, data_dir: Path, now: int) -> Applied:
         now: the time for the backup's name, unix seconds.
 
     Raises:
-        ConfigError: the file was changed since the plan was made, or something could not be written.
+        ConfigError: the plan was refused, the file was changed since it was made, or something could not be written.
     """
+    if plan.refused:
+        raise ConfigError(plan.refused)
     if read_text(plan.config) != plan.before:
         raise ConfigError(f"{plan.config} was changed by somebody else just now. Run the command again.")
     staging.stage(list(plan.stage))
@@ -235,6 +259,8 @@ def apply(plan: Plan, data_dir: Path, now: int) -> Applied:
         if plan.before is not None and plan.after is not None:
             backup = back_up(plan.config, now)
         _write_config(plan, data_dir)
+    elif plan.exposed:
+        shut(plan.config)
     if plan.note is None:
         for home in dict.fromkeys((data_dir, *plan.old_data_dirs)):
             origin.forget(home, plan.config, plan.target.id)

@@ -232,10 +232,9 @@ class Moves:
             if workspace is None:
                 self._check_name(to_workspace, "workspace")
                 workspace = Workspace(new_id(self._stores.clock()), to_workspace)
-            if project.repo or workspace.user:
+            if project.repo and workspace.user:
                 raise BadRequestError(
-                    f"{project.label} cannot be moved to {workspace.name}: whose memories they are follows from the "
-                    "workspace, and each user's own are moved nowhere"
+                    f"{project.label} cannot be moved to {workspace.name}: it would be memories of another user then"
                 )
             if workspace.id == project.workspace_id:
                 error = BadRequestError(f"{project.label} is in the workspace {workspace.name} already")

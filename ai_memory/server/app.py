@@ -31,17 +31,12 @@ from ai_memory.server import (
     users,
 )
 from ai_memory.server.keys import BIND, HOSTS, MEMORY, QUEUE, TOKEN, USERS, WORKER
-from ai_memory.server.mcp import toolsets
-from ai_memory.server.mcp.mount import mount
+from ai_memory.server.mcp_later import Later
 from ai_memory.server.worker import Backfill, IntakeQueue, Watcher, Worker
 
 _log = logging.getLogger(__name__)
 
 BODY_LIMIT = 10 * 1024 * 1024
-#: Where each toolset is offered.
-TOOLSETS = MappingProxyType(
-    {"/mcp": toolsets.WIKI, "/mcp/records": toolsets.RECORDS, f"/mcp/{users.TOOLSET}": toolsets.MEMORIES}
-)
 Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -63,7 +58,7 @@ def create_app(memory: Memory, *, bind: str) -> web.Application:
     for door in (health, hooks, handoff, admin, pages, search, backup, care, upkeep, embed, moves, records):
         app.add_routes(door.ROUTES)
     app.cleanup_ctx.append(_background)
-    mount(app, memory, TOOLSETS, body_limit=BODY_LIMIT)
+    Later(memory, BODY_LIMIT).add_to(app)
     return app
 
 

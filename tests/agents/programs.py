@@ -1,5 +1,6 @@
 """The agents' real programs, pinned, from npm into a folder that is kept."""
 
+import fcntl
 import json
 import os
 import re
@@ -57,9 +58,13 @@ def install_all(wanted=tuple(PROGRAMS.values())):
     for tool in ("node", "npm"):
         if shutil.which(tool) is None:
             pytest.skip(f"the agents' programs need {tool}, which is not on PATH")
-    for program in wanted:
-        if not program.is_installed():
-            _install(program)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    with (FOLDER / "lock").open("w") as lock:
+        # Tests run in several processes, and npm cannot install into one folder twice at once.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for program in wanted:
+            if not program.is_installed():
+                _install(program)
 
 
 def _install(program):

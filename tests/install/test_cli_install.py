@@ -273,6 +273,60 @@ def test_a_server_under_another_name_is_found_by_its_address(run, tmp_path):
     assert said.splitlines()[:2] == ["Zed", f"  ✓ deleted {tmp_path}/my home/.config/zed/settings.json"]
 
 
+@pytest.mark.parametrize("only", [(), ("--only", "mcp")])
+def test_a_file_that_is_refused_keeps_no_other_from_being_cleaned(run, tmp_path, only):
+    run(cli.install_mcp, "--client", "cursor", "--client", "codex", "--apply")
+    settings = tmp_path / "my home" / ".gemini" / "settings.json"
+    settings.parent.mkdir()
+    settings.write_text('{ // mine\n"mcpServers": {"ai-memory": {"httpUrl": "http://127.0.0.1:9/mcp"}}}')
+    reason = f"{settings}, line 1: there is a comment, which strict JSON does not allow. Nothing was written."
+    code, said = run(cli.uninstall, *only)
+    assert (code, f"Gemini CLI: {reason}\n" in said) == (1, True)
+    code, said = run(cli.uninstall, *only, "--apply", "--yes", "--json")
+    report = json.loads(said)
+    assert (code, report["refused"]) == (1, [reason])
+    assert [one["agent"] for one in report["agents"]] == ["codex", "cursor"]
+    assert files(tmp_path / "my home") == [".gemini/settings.json"]
+    assert run(cli.uninstall, *only, "--apply") == (
+        1,
+        f"✗ {reason}\nWhat was recorded stays in {tmp_path}/data.\n",
+    )
+    settings.write_text('{"theme": "// mine and https://example.org/mcp"}')
+    assert run(cli.uninstall, *only, "--apply") == (0, "Nothing to remove.\n")
+
+
+def test_a_file_that_cannot_be_written_keeps_no_other_from_being_cleaned(run, tmp_path, monkeypatch):
+    run(cli.install_hooks, "--agent", "codex", "--agent", "claude", "--apply")
+    hooks = tmp_path / "my home" / ".claude" / "settings.json"
+    hooks.write_text(hooks.read_text().replace("{", '{"theme": 1,', 1))
+    draft = hooks.with_name(f".settings.json.{os.getpid()}.tmp")
+    draft.write_text("in the way")
+    code, said = run(cli.uninstall, "--only", "hooks", "--apply", "--yes")
+    assert (code, f"✗ {hooks} cannot be written: File exists.\n" in said) == (1, True)
+    assert not (tmp_path / "my home" / ".codex").exists()
+    assert (tmp_path / "data" / "hooks" / "claude-code" / "hook.sh").is_file()
+    assert (tmp_path / "data" / "hooks" / "client" / "__main__.py").is_file()
+    draft.unlink()
+    assert run(cli.uninstall, "--only", "hooks", "--apply", "--yes")[0] == 0
+    assert not (tmp_path / "data" / "hooks").exists()
+
+
+def test_a_token_that_others_can_read_is_told_and_shut_away(run, tmp_path):
+    token = ("--client", "cursor", "--auth-token", "tok")
+    run(cli.install_mcp, *token, "--apply")
+    config = tmp_path / "my home" / ".cursor" / "mcp.json"
+    config.chmod(0o644)
+    _, said = run(cli.install_mcp, *token)
+    assert said.splitlines()[1:3] == [
+        "  (the file stays as it is)",
+        "  would keep others from reading it (mode 0600)",
+    ]
+    assert config.stat().st_mode & 0o777 == 0o644
+    _, said = run(cli.install_mcp, *token, "--apply")
+    assert said.splitlines()[1] == f"  ✓ {config} is up to date already, and now yours alone to read"
+    assert config.stat().st_mode & 0o777 == 0o600
+
+
 def test_instructions_are_short_beside_skills_and_whole_without_them(run, tmp_path):
     path = tmp_path / "project" / "CLAUDE.md"
     code, said = run(texts.install_instructions)

@@ -13,6 +13,7 @@ import pytest
 from ai_memory.errors import BadRequestError, ConfigError
 from ai_memory.install import mcp
 from ai_memory.install.json_text import Document
+from ai_memory.install.masked import masked
 from ai_memory.install.mcp_clients import CLIENTS, client_named
 from ai_memory.install.plan import TARGETS, apply, plan_install, plan_uninstall
 from ai_memory.install.staging import Connection, base_interpreter
@@ -543,3 +544,116 @@ def test_the_page_about_clients_names_each_with_its_file_and_key():
     assert {name.strip("`"): (row[0], FILES[name.strip("`")][0] in row[2], row[3]) for name, row in told.items()} == {
         name: (client.title, True, f"`{'.'.join(client.parents)}`") for name, client in CLIENTS.items()
     }
+
+
+@pytest.mark.parametrize(("name", "bridged"), [("claude-desktop", False), ("claude-code", True)])
+def test_no_program_that_sends_the_owners_token_is_given_the_memories(name, bridged, site):
+    with pytest.raises(BadRequestError, match=r"--toolset memories takes the token of a user\..*mcp-remote"):
+        mcp.target(CLIENTS[name], mcp.Door(URL, token="users", toolset="memories", bridged=bridged))
+
+
+@pytest.mark.parametrize("name", JSON)
+def test_a_neighbour_at_a_door_like_ours_makes_no_file_our_business(name, site):
+    text = '{ // mine\n"mcpServers": {"other": {"url": "https://example.org/mcp"}}}'
+    path = put(config_of(name, site), text)
+    plans = plan_uninstall([mcp.target(CLIENTS[name], DOOR)], site)
+    assert [(plan.changes, plan.refused) for plan in plans] == [(False, "")]
+    assert path.read_text() == text
+
+
+@pytest.mark.parametrize("called", ["other", "ai-memory"])
+@pytest.mark.parametrize("url", ["http://[bad/mcp", "http://[::1/mcp"])
+def test_a_neighbour_without_a_real_address_is_somebody_elses(called, url, site):
+    text = around("cursor", {called: {"url": url}})
+    path = put(config_of("cursor", site), text)
+    install("cursor", site, replace(DOOR, name="mine"))
+    assert servers("cursor", site) == {called: {"url": url}, "mine": ENTRIES["cursor"]}
+    uninstall("cursor", site)
+    assert path.read_text() == text
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"url": "https://example.org/mcp"},
+        {"url": f"{URL}/other/mcp"},
+        {"command": "npx", "args": ["mcp-remote", "https://example.org/mcp"]},
+        {"command": "npx", "args": ["-y", "@somebody/ai-memory"]},
+    ],
+)
+def test_a_server_of_our_name_elsewhere_is_neither_taken_over_nor_removed(entry, site):
+    text = json.dumps({"mcpServers": {"ai-memory": entry}})
+    path = put(config_of("cursor", site), text)
+    with pytest.raises(ConfigError, match=rf"does not lead to {URL}, nor .* --server-url if it is, .* --name\.$"):
+        install("cursor", site)
+    assert uninstall("cursor", site).plan.changes is False
+    assert path.read_text() == text
+
+
+def test_an_entry_that_an_earlier_install_led_elsewhere_is_still_ours(site):
+    install("cursor", site, mcp.Door("http://127.0.0.1:10"))
+    install("cursor", site, mcp.Door("http://127.0.0.1:11"))
+    uninstall("cursor", site)
+    assert not config_of("cursor", site).exists()
+
+
+@pytest.mark.parametrize("name", [name for name in CLIENTS if name != BRIDGED])
+def test_a_file_with_the_token_that_others_can_read_is_mended(name, site):
+    install(name, site)
+    path = config_of(name, site)
+    path.chmod(0o644)
+    before = path.read_bytes()
+    for door in (DOOR, mcp.Door(URL)):
+        (plan,) = plan_install([mcp.target(CLIENTS[name], door)], site, Connection())
+        assert (plan.changes, plan.diff()) == (True, "")
+    assert install(name, site).backup is None
+    assert (stat.S_IMODE(path.stat().st_mode), path.read_bytes()) == (0o600, before)
+    assert plan_install([mcp.target(CLIENTS[name], DOOR)], site, Connection())[0].changes is False
+
+
+def test_a_backup_is_its_owners_alone(site):
+    path = put(config_of("cursor", site), around("cursor", {"other": {"headers": {"Authorization": "Bearer x"}}}))
+    path.chmod(0o644)
+    assert stat.S_IMODE(install("cursor", site).backup.stat().st_mode) == 0o600
+
+
+NEIGHBOURS = {
+    "env": {"PLAIN_NAME": "5ecret-a", "HOME": "/5ecret-b"},
+    "headers": {"X-Who": "5ecret-c", "Authorization": "Bearer 5ecret-d"},
+    "apiKey": "5ecret-e",
+    "url": "https://me:5ecret-f@example.org/?token=5ecret-g&a=1",
+    "args": ["--api-key", "5ecret-h", "--token=5ecret-i", "--header", "Authorization: Bearer 5ecret-j"],
+}
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize("name", [*JSON, *RELAXED])
+def test_what_is_shown_holds_no_secret_of_a_neighbour(name, indent, site):
+    value = {"other": NEIGHBOURS}
+    for key in reversed(CLIENTS[name].parents):
+        value = {key: value}
+    put(config_of(name, site), json.dumps(value, indent=indent))
+    (plan,) = plan_install([mcp.target(CLIENTS[name], DOOR)], site, Connection())
+    assert "5ecret" not in plan.diff()
+    assert "ai-memory" in plan.diff()
+    apply(plan, site.data_dir, NOW)
+    for plan in plan_uninstall([mcp.target(CLIENTS[name], DOOR)], site):
+        assert "5ecret" not in plan.diff()
+        assert "t0ken" not in plan.diff()
+
+
+def test_what_is_shown_of_toml_holds_no_secret_of_a_neighbour(site):
+    text = '[mcp_servers.other]\nurl = "http://x"\n[mcp_servers.other.env]\nPLAIN = "5ecret"\n'
+    put(config_of("codex", site), text + "[mcp_servers.third]\nenv = { PLAIN = '5ecret' }")
+    (plan,) = plan_install([mcp.target(CLIENTS["codex"], DOOR)], site, Connection())
+    assert "5ecret" not in plan.diff()
+    assert masked(plan.before) == plan.before.replace("5ecret", "…")
+
+
+def test_another_token_is_shown_as_another(site):
+    install("cursor", site)
+    (plan,) = plan_install([mcp.target(CLIENTS["cursor"], replace(DOOR, token="new-one"))], site, Connection())
+    assert [line.strip() for line in plan.diff().splitlines()[3:]] == [
+        '-        "Authorization": "Bearer …"',
+        '+        "Authorization": "Bearer … (new)"',
+    ]

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from ai_memory.cli import main
 from ai_memory.errors import BadRequestError
-from ai_memory.server import app
+from ai_memory.server.mcp import toolsets
 from ai_memory.server.mcp.tool import Arguments, Tool
 
 
@@ -34,6 +34,6 @@ SUITE = (
 )
 
 if __name__ == "__main__":
-    wiki = app.TOOLSETS["/mcp"]
-    app.TOOLSETS = {**app.TOOLSETS, "/mcp": replace(wiki, tools=(*wiki.tools, *SUITE))}
+    wiki = toolsets.ADDRESSES["/mcp"]
+    toolsets.ADDRESSES = {**toolsets.ADDRESSES, "/mcp": replace(wiki, tools=(*wiki.tools, *SUITE))}
     main()

@@ -578,6 +578,29 @@ def test_what_was_deleted_here_does_not_come_back_with_its_file(desk):
     assert (desk.recent(), desk.labels()) == ([], ["default/atlas"])
 
 
+def test_what_was_purged_with_its_project_does_not_come_back_with_its_file(desk):
+    desk.bring(file_of(1))
+    desk.world.memory.purge.project(desk.project(), confirm=True)
+    desk.world.passes(minutes=1)
+    later = file_of(2, content="Begun anew.", at=f"{desk.world.now:%Y-%m-%dT%H:%M:%S}")
+    assert desk.bring(file_of(1), later) == ["deleted", "new"]
+    assert desk.recent() == ["Begun anew."]
+
+
+def test_what_lost_its_page_can_be_stored_again(desk):
+    lost = desk.store("Use WAL mode.")
+    desk.world.memory.pages.delete(desk.project(), f"notes/records/{lost}.md", ANA)
+    assert desk.store("Use WAL mode.") != lost
+    assert desk.recent() == ["Use WAL mode."]
+
+
+def test_a_project_that_is_half_named_is_refused(desk):
+    for name in ("atlas/", "/atlas"):
+        with pytest.raises(BadRequestError, match="write its name, or workspace/name"):
+            desk.store(project=name)
+    assert desk.labels() == []
+
+
 def test_a_narrative_that_was_deleted_as_a_page_does_not_come_back_either(desk):
     narrative = file_of(1, type="narrative")
     desk.bring(narrative)

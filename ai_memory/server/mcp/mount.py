@@ -25,6 +25,7 @@ from multidict import CIMultiDict
 from ai_memory.errors import BadRequestError
 from ai_memory.memory.memory import Memory
 from ai_memory.server import users
+from ai_memory.server.mcp import toolsets
 from ai_memory.server.mcp.identity import USER
 from ai_memory.server.mcp.protocol import protocol_server
 from ai_memory.server.mcp.schema import check_flavor
@@ -37,6 +38,13 @@ _Asgi = Callable[[_Message, Callable[[], Awaitable[_Message]], Callable[[_Messag
 _THREADS = 8
 #: How often it is looked whether somebody still listens, in seconds.
 _LOOK = 1.0
+
+
+def mounted(memory: Memory, *, body_limit: int) -> web.Application:
+    """Make an application of all toolsets."""
+    app = web.Application(client_max_size=body_limit)
+    mount(app, memory, toolsets.ADDRESSES, body_limit=body_limit)
+    return app
 
 
 def mount(app: web.Application, memory: Memory, toolsets: Mapping[str, Toolset], *, body_limit: int) -> None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 from ai_memory.client import routing
+from ai_memory.server import users
 from ai_memory.server.mcp.tool import Toolset
 from ai_memory.server.mcp.tools import briefing, care, handoffs, memories, pages, records, search, sessions
 from ai_memory.server.mcp.tools import routing as instructions
@@ -27,3 +30,6 @@ RECORDS = Toolset("records", records.INSTRUCTIONS, records.TOOLS)
 
 #: What each user's agents keep for themselves, by repository.
 MEMORIES = Toolset("memories", memories.INSTRUCTIONS, memories.TOOLS, of_user=True)
+
+#: Where each is offered.
+ADDRESSES = MappingProxyType({"/mcp": WIKI, "/mcp/records": RECORDS, f"/mcp/{users.TOOLSET}": MEMORIES})

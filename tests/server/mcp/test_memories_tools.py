@@ -562,3 +562,28 @@ def test_a_page_that_is_missing_on_disk_is_left_out(ana, world):
     assert ana.contents() == ["There."]
     with pytest.raises(NotFoundError):
         world.memory.pages.read(project, f"memories/{stored['id']}.md")
+
+
+def test_memories_are_moved_to_nobody_else(world):
+    User(world, "ana").store()
+    User(world, "bob").store(repo_id="other")
+    theirs = world.memory.projects.named("user-ana", "shop")
+    with pytest.raises(BadRequestError, match="memories of another user"):
+        world.memory.moves.move_project(theirs, "user-bob", confirm=True)
+    assert [each["repo_id"] for each in User(world, "bob").list()["repositories"]] == ["other"]
+    assert User(world, "ana").contents() == ["The port is 8080."]
+
+
+def test_a_secret_in_a_tag_is_a_tag_without_it(world):
+    ana = User(world, "ana")
+    ana.store(tags=["ghp_" + "a1B2" * 9, "port"])
+    (memory,) = ana.retrieve()["memories"]
+    assert memory["tags"] == ["[REDACTED:github-token]", "port"]
+
+
+def test_more_than_an_answer_has_room_for_is_counted(world):
+    ana = User(world, "ana")
+    for number in range(9):
+        ana.store("x" * 64_000, key=str(number))
+    listed = ana.list(repo_id="shop")
+    assert (listed["count"], listed["total"], listed["left_out"], len(listed["memories"])) == (7, 9, 2, 7)

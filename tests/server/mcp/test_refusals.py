@@ -5,8 +5,9 @@ import json
 
 import pytest
 
-from ai_memory.server.app import TOOLSETS, create_app
+from ai_memory.server.app import create_app
 from ai_memory.server.mcp.schema import schema_of
+from ai_memory.server.mcp.toolsets import ADDRESSES
 
 #: What each tool needs to be called at all; a session, page or handoff of this name need not exist.
 NEEDED = {
@@ -29,7 +30,7 @@ NEEDED = {
     "delete_memory": {"repo_id": "shop", "key": "a"},
 }
 TOKEN = "ana-" + "7" * 40
-ALL = [(path, tool) for path, toolset in TOOLSETS.items() for tool in toolset.tools]
+ALL = [(path, tool) for path, toolset in ADDRESSES.items() for tool in toolset.tools]
 IN_PROJECT = [(path, tool) for path, tool in ALL if "workspace" in tool.takes.model_fields]
 #: Asking again what was never asked for is no harm, and these say that there is nothing.
 NOT_IN_A_SCOPE = {"memory_install_self_routing"}
@@ -170,13 +171,13 @@ async def test_a_path_outside_of_the_wiki_is_refused(house, path, tool):
 
 
 async def test_a_request_that_is_too_large_is_not_read(house):
-    for path in TOOLSETS:
+    for path in ADDRESSES:
         answer = await house.call(path, "memory_query", {"query": "x" * 11_000_000})
         assert answer == (413, "the body is larger than 10 MiB\n")
 
 
 async def test_a_tool_that_there_is_not_is_a_wrong_request(house):
-    for path in TOOLSETS:
+    for path in ADDRESSES:
         before = house.everything()
         status, answer = await house.call(path, "memory_dream", {})
         assert (status, answer["error"]["code"]) == (200, -32602)

@@ -18,7 +18,7 @@ from mcp.shared._httpx_utils import create_mcp_http_client
 from mcp.shared.exceptions import MCPError
 from mcp_types import Implementation
 
-from ai_memory.server import app as application
+from ai_memory.server.mcp import toolsets
 
 ROOT = Path(__file__).resolve().parent.parent.parent.parent
 
@@ -32,7 +32,7 @@ def gate():
 
 @pytest.fixture(autouse=True)
 def toys(monkeypatch, gate):
-    monkeypatch.setattr(application, "TOOLSETS", {"/mcp": toy.toolset("wiki", gate)})
+    monkeypatch.setattr(toolsets, "ADDRESSES", {"/mcp": toy.toolset("wiki", gate)})
 
 
 @pytest.fixture(params=["2025-11-25 http", "2026-07-28 http", "2025-11-25 sse", "2026-07-28 sse", "sessions"])

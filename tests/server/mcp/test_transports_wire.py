@@ -7,7 +7,7 @@ import json
 import pytest
 import toy
 
-from ai_memory.server import app as application
+from ai_memory.server.mcp import toolsets
 
 JSON = {"Accept": "application/json, text/event-stream"}
 CLAUDE = {"User-Agent": "claude-code/2.1.328 (sdk-cli)"}
@@ -30,7 +30,7 @@ def toys(monkeypatch, gate, tmp_path):
     tokens.write_text(json.dumps({"token-of-ann": "ann", "token-of-bob": "bob"}))
     tokens.chmod(0o600)
     offered = {"/mcp": toy.toolset("wiki", gate), "/mcp/memories": toy.toolset("memories")}
-    monkeypatch.setattr(application, "TOOLSETS", offered)
+    monkeypatch.setattr(toolsets, "ADDRESSES", offered)
 
 
 def envelope(name="tester"):
