@@ -36,10 +36,6 @@ IN_PROJECT = [(path, tool) for path, tool in ALL if "workspace" in tool.takes.mo
 NOT_IN_A_SCOPE = {"memory_install_self_routing"}
 
 
-def name(each):
-    return each.name if hasattr(each, "name") else str(each)
-
-
 def needed(path, tool):
     return NEEDED.get(f"{path.rpartition('/')[2]}/{tool.name}", NEEDED.get(tool.name, {}))
 
@@ -66,9 +62,9 @@ class House:
         before = self.everything()
         status, answer = await self.call(path, tool.name, arguments)
         assert status == 200, answer
-        assert self.everything() == before
+        assert self.everything() == before, (tool.name, arguments)
         result = answer["result"]
-        assert result["isError"], result
+        assert result["isError"], (tool.name, arguments, result)
         (block,) = result["content"]
         assert result["structuredContent"]["error"] == block["text"]
         assert len(block["text"]) < 1_500
@@ -105,69 +101,77 @@ async def house(memory_with, aiohttp_client, tmp_path):
     return House(memory, tmp_path / "data", client)
 
 
-@pytest.mark.parametrize(("path", "tool"), IN_PROJECT, ids=name)
-async def test_a_scope_that_is_not_there_is_refused_with_what_there_is(house, path, tool):
-    for wrong in (
-        {"workspace": "default", "project": "nowhere"},
-        {"project": "nowhere"},
-        {"workspace": "elsewhere", "project": "shop"},
-        {"workspace": "elsewhere"},
-    ):
-        said = await house.refuses(path, tool, needed(path, tool) | wrong)
+async def test_a_scope_that_is_not_there_is_refused_with_what_there_is(house):
+    for path, tool in IN_PROJECT:
+        for wrong in (
+            {"workspace": "default", "project": "nowhere"},
+            {"project": "nowhere"},
+            {"workspace": "elsewhere", "project": "shop"},
+            {"workspace": "elsewhere"},
+        ):
+            said = await house.refuses(path, tool, needed(path, tool) | wrong)
+            assert "default/shop" in said
+
+
+async def test_a_name_in_two_workspaces_is_refused_with_both(house):
+    for path, tool in IN_PROJECT:
+        said = await house.refuses(path, tool, needed(path, tool) | {"project": "twin"})
+        assert "default/twin" in said
+        assert "work/twin" in said
+
+
+async def test_without_any_scope_nothing_is_answered_as_if_there_were_nothing(house):
+    for path, tool in IN_PROJECT:
+        said = await house.refuses(path, tool, needed(path, tool))
         assert "default/shop" in said
 
 
-@pytest.mark.parametrize(("path", "tool"), IN_PROJECT, ids=name)
-async def test_a_name_in_two_workspaces_is_refused_with_both(house, path, tool):
-    said = await house.refuses(path, tool, needed(path, tool) | {"project": "twin"})
-    assert "default/twin" in said
-    assert "work/twin" in said
-
-
-@pytest.mark.parametrize(("path", "tool"), IN_PROJECT, ids=name)
-async def test_without_any_scope_nothing_is_answered_as_if_there_were_nothing(house, path, tool):
-    said = await house.refuses(path, tool, needed(path, tool))
-    assert "default/shop" in said
-
-
-@pytest.mark.parametrize(("path", "tool"), ALL, ids=name)
-async def test_what_is_missing_wrong_or_unknown_is_named(house, path, tool):
-    schema, arguments = schema_of(tool.takes), needed(path, tool)
-    assert set(schema.get("required", [])) <= set(arguments)
-    for key in schema.get("required", []):
-        said = await house.refuses(path, tool, {name: value for name, value in arguments.items() if name != key})
-        assert f"{key} is missing" in said
-    for key, field in schema["properties"].items():
-        said = await house.refuses(path, tool, arguments | {key: wrong_type(field)})
-        assert key in said
-    assert "mood" in await house.refuses(path, tool, arguments | {"mood": "good"})
-
-
-@pytest.mark.parametrize(("path", "tool"), ALL, ids=name)
-async def test_what_is_too_large_is_refused(house, path, tool):
-    arguments = needed(path, tool)
-    properties = schema_of(tool.takes)["properties"]
-    here = {"workspace": "default", "project": "shop"} if "workspace" in properties else {}
-    for key, field in properties.items():
-        if field["type"] == "string":
-            longest = 100 if "enum" in field else field["maxLength"]
-            said = await house.refuses(path, tool, arguments | here | {key: "x" * (longest + 1)})
+async def test_what_is_missing_wrong_or_unknown_is_named(house):
+    for path, tool in ALL:
+        schema, arguments = schema_of(tool.takes), needed(path, tool)
+        assert set(schema.get("required", [])) <= set(arguments)
+        for key in schema.get("required", []):
+            said = await house.refuses(path, tool, {name: value for name, value in arguments.items() if name != key})
+            assert f"{key} is missing" in said
+        for key, field in schema["properties"].items():
+            said = await house.refuses(path, tool, arguments | {key: wrong_type(field)})
             assert key in said
-        if field["type"] == "integer":
-            # Some are clamped, as their contract says.
-            status, answer = await house.call(path, tool.name, arguments | here | {key: 10**30})
-            assert (status, "internal error" in str(answer)) == (200, False)
-        if field["type"] == "array":
-            item = {"workspace": "default", "project": "shop"} if field["items"]["type"] == "object" else "x"
-            said = await house.refuses(path, tool, arguments | {key: [item] * 10_000})
-            assert key in said
+        assert "mood" in await house.refuses(path, tool, arguments | {"mood": "good"})
 
 
-@pytest.mark.parametrize(("path", "tool"), [each for each in ALL if "path" in each[1].takes.model_fields], ids=name)
-async def test_a_path_outside_of_the_wiki_is_refused(house, path, tool):
-    for wrong in ("../../etc/passwd", "/etc/passwd", "notes/../../x.md", "notes\\x.md", "C:/x.md", ".git/config", ""):
-        arguments = needed(path, tool) | {"workspace": "default", "project": "shop", "path": wrong}
-        await house.refuses(path, tool, arguments)
+async def test_what_is_too_large_is_refused(house):
+    for path, tool in ALL:
+        arguments = needed(path, tool)
+        properties = schema_of(tool.takes)["properties"]
+        here = {"workspace": "default", "project": "shop"} if "workspace" in properties else {}
+        for key, field in properties.items():
+            if field["type"] == "string":
+                longest = 100 if "enum" in field else field["maxLength"]
+                said = await house.refuses(path, tool, arguments | here | {key: "x" * (longest + 1)})
+                assert key in said
+            if field["type"] == "integer":
+                # Some are clamped, as their contract says.
+                status, answer = await house.call(path, tool.name, arguments | here | {key: 10**30})
+                assert (status, "internal error" in str(answer)) == (200, False)
+            if field["type"] == "array":
+                item = {"workspace": "default", "project": "shop"} if field["items"]["type"] == "object" else "x"
+                said = await house.refuses(path, tool, arguments | {key: [item] * 10_000})
+                assert key in said
+
+
+async def test_a_path_outside_of_the_wiki_is_refused(house):
+    for path, tool in [each for each in ALL if "path" in each[1].takes.model_fields]:
+        for wrong in (
+            "../../etc/passwd",
+            "/etc/passwd",
+            "notes/../../x.md",
+            "notes\\x.md",
+            "C:/x.md",
+            ".git/config",
+            "",
+        ):
+            arguments = needed(path, tool) | {"workspace": "default", "project": "shop", "path": wrong}
+            await house.refuses(path, tool, arguments)
 
 
 async def test_a_request_that_is_too_large_is_not_read(house):
