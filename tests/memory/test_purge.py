@@ -334,7 +334,7 @@ def scoped_tables(file):
 FILLED = {
     "index.db": {
         *("sessions", "observations", "turns", "ingest_keys", "versions", "texts", "pages", "links"),
-        *("vectors", "embedding_failures"),
+        *("vectors", "embedding_failures", "records", "relations"),
     },
     "state.db": {"handoffs", "page_reads", "page_feedback", "purged"},
 }
@@ -349,6 +349,13 @@ def story(world, ids):
     for each in ("notes/a.md", page):
         world.memory.stores.state.reads.add([(project(world).id, each, world.now)])
         world.memory.feedback.give(project(world), each, "wrong", f"it says {CANARY}")
+    first, second = (
+        world.memory.records.store(
+            "shop", Writer(user="ana"), type_="note", content=f"{CANARY} {word}", importance=5
+        ).uuid
+        for word in ("first", "second")
+    )
+    world.memory.records.connect(first, second, "related_to", Writer(user="ana"))
     world.starts(ids[2])
     write(world, "notes/secret.md")
     world.memory.purge.page(project(world), "notes/secret.md", confirm=True)

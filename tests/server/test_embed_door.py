@@ -59,7 +59,7 @@ async def until(server, condition):
 
 async def test_what_is_written_is_embedded_by_itself_and_counted(door):
     await post(door, "write-page", **SHOP, path="notes/a.md", body="Round per invoice.")
-    embedding, derived = await until(door, lambda found: found["embedded"] == 1)
+    embedding, derived = await until(door, lambda found: found["embedded"] == 1 and found["spend"]["today"]["tokens"])
     pieces = len(pieces_of("a\n\nRound per invoice."))
     spend = {"requests": 1, "tokens": 3 * pieces}
     assert embedding == {
