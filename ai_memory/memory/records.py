@@ -375,6 +375,8 @@ class Records:
     def delete(self, uuid: str, writer: Writer) -> Found:
         """Delete a record and the connections from and to it; gives it as it was. Git keeps its history.
 
+        Whatever else says to be the same record goes with it: it would take its place.
+
         Raises:
             NotFoundError: there is none.
         """
@@ -389,10 +391,15 @@ class Records:
                     texts = loosened.setdefault(source.project.id, {})
                     loose = replace(source.record, connections=left)
                     texts[other.path] = self._changed(source.project, other.path, loose)
-            buried = former_path(uuid) if found.record.type == NARRATIVE else found.record.path
+            gone: dict[UUID, dict[str, str]] = {}
+            for each in self._stores.records.pages_of(uuid):
+                gone.setdefault(each.project_id, {})[each.path] = each.path
+                loosened.setdefault(each.project_id, {})
+            if found.record.type == NARRATIVE:
+                gone[found.project.id][row.path] = former_path(uuid)
             for project_id, texts in loosened.items():
                 project = self._projects.get(project_id)
-                deleted = {row.path: buried} if project_id == found.project.id else {}
+                deleted = gone.get(project_id, {})
                 subject = f"delete-record {project.label}: {uuid}"
                 self._pages.write_several(project, texts, writer, deleted=deleted, subject=subject)
             return found

@@ -71,6 +71,11 @@ class RecordIndex:
         )
         return {row.uuid: row for row in map(_row, rows)}
 
+    def pages_of(self, uuid: str) -> list[RecordRow]:
+        """List every page that says to be a record: one may have been copied, or claim to be what it is not."""
+        rows = self._database.all(f"SELECT {_COLUMNS} FROM records r {_READABLE} WHERE r.uuid = ?", (uuid,))  # noqa: S608 - constant
+        return [_row(row) for row in rows]
+
     def narratives(self, project_id: UUID) -> list[RecordRow]:
         """List the narratives of a project that hold, the newest first; after a merge of projects there may be two."""
         rows = self._database.all(

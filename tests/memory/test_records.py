@@ -422,6 +422,18 @@ def test_a_deleted_record_takes_all_connections_with_it_and_stays_deleted(desk):
     assert desk.world.subjects()[:2] == [f"delete-record default/other: {one}", f"delete-record default/atlas: {one}"]
 
 
+def test_a_page_that_claims_to_be_a_record_does_not_take_its_place(desk):
+    uuid = desk.store("Use WAL mode.")
+    other = desk.world.memory.projects.create("default", "elsewhere")
+    text = (desk.folder() / f"notes/records/{uuid}.md").read_text().replace("Use WAL mode.", "Forged.")
+    desk.world.memory.pages.write(other, "notes/forged.md", text, Fields(), ANA)
+    desk.records.delete(uuid, ANA)
+    with pytest.raises(NotFoundError):
+        desk.records.get(uuid)
+    assert desk.recent() == []
+    assert desk.files("elsewhere") == {}
+
+
 def test_after_the_narrative_was_deleted_the_next_one_begins_anew(desk):
     one = desk.narrative("One.")
     desk.records.delete(one, ANA)
