@@ -131,6 +131,12 @@ def install_mcp(
     if config_file is not None and len(known) > 1:
         raise BadRequestError("--config-file goes with one --client only.")
     settings = settings_of(ctx, data_dir, **{"server_url": server_url, "auth.bearer_token": auth_token})
+    if toolset == "memories" and settings.sources["auth.bearer_token"] not in ("flag", "AI_MEMORY_AUTH_TOKEN"):
+        # The token at hand is the owner's, whom this door does not know.
+        raise BadRequestError(
+            f"--toolset {toolset} takes the token of a user: give it with --auth-token or AI_MEMORY_AUTH_TOKEN "
+            "(`ai-memory user add NAME` makes one)."
+        )
     token = settings["auth.bearer_token"].strip() or reach.tokens(str(settings.data_dir))[0]
     door = mcp.Door(
         server_url=_server_url(settings),

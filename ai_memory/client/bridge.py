@@ -50,6 +50,13 @@ _NAMES = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 _PARSE_ERROR, _INVALID, _FAILED = -32700, -32600, -32000
 
 
+_HELP = f"""Usage: mcp [--server-url URL] [--data-dir DIR] [--toolset {"|".join(TOOLSETS)}]
+
+Speak MCP on stdin and stdout; everything is passed on to the running server.
+Agents start this program: `ai-memory install-mcp` writes their entries.
+"""
+
+
 class UsageError(ValueError):
     """The program was started with arguments that mean nothing."""
 
@@ -58,6 +65,10 @@ def main(arguments: list[str]) -> None:
     """Run the bridge as `mcp [--server-url URL] [--data-dir DIR] [--toolset NAME]`, and end the process."""
     status = 0
     try:
+        if "--help" in arguments:
+            sys.stdout.write(_HELP)
+            sys.stdout.flush()
+            return
         said = _options(arguments)
         where = os.path.abspath(os.path.expanduser(said["--data-dir"])) if "--data-dir" in said else data_dir()
         url = said.get("--server-url") or reach.server_url(where)
@@ -269,16 +280,25 @@ class Bridge:
 
             call.finish(json.dumps({**message, "id": call.key}).encode())
 
-    def _send(self, call: _Call | None, url: str, body: bytes, headers: dict[str, str]) -> HTTPResponse:
-        """Post one message; a token that is refused is not the last one."""
+    def _send(
+        self,
+        call: _Call | None,
+        url: str,
+        body: bytes | None,
+        headers: dict[str, str],
+        *,
+        method: str = "POST",
+        patience: float = _GREETING,
+    ) -> HTTPResponse:
+        """Send one message; a token that is refused is not the last one."""
         tokens = list(dict.fromkeys([*([self._token] if self._token else []), *reach.tokens(self._where)]))
         for left, token in zip(range(len(tokens) - 1, -1, -1), tokens, strict=True):
-            connection = reach.connection(url, _GREETING)
+            connection = reach.connection(url, patience)
             connection.connect()
             if call:
                 call.reached(connection.sock)
             authorised = {**headers, "Authorization": f"Bearer {token}"} if token else headers
-            connection.request("POST", urlsplit(url).path.rstrip("/") + self._path, body, authorised)
+            connection.request(method, urlsplit(url).path.rstrip("/") + self._path, body, authorised)
             response = connection.getresponse()
             if response.status != 401 or not left:
                 return response
@@ -352,11 +372,7 @@ class Bridge:
             return
         try:
             url = self._server().rstrip("/").removesuffix("/mcp")
-            connection = reach.connection(url, 1.0)
-            token = self._token or reach.tokens(self._where)[0]
-            headers = {**self._headers({}, self._session), "Authorization": f"Bearer {token}"}
-            connection.request("DELETE", urlsplit(url).path.rstrip("/") + self._path, headers=headers)
-            connection.getresponse().close()
+            self._send(None, url, None, self._headers({}, self._session), method="DELETE", patience=1.0).close()
         except (OSError, HTTPException, ValueError):
             # The server forgets it after a while without being told.
             pass

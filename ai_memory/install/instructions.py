@@ -16,8 +16,10 @@ KIND = "instructions"
 NAMES = ("CLAUDE.md", "AGENTS.md", "GEMINI.md")
 
 _PASSAGE = "block"
-_START = re.compile(rf"^{re.escape(MARKER_START)}[ \t\r]*$", re.MULTILINE)
+_START = re.compile(rf"^\ufeff?{re.escape(MARKER_START)}[ \t\r]*$", re.MULTILINE)
 _END = re.compile(rf"^{re.escape(MARKER_END)}[ \t]*(?:\r?\n|\Z)", re.MULTILINE)
+#: A text may show our markers as an example.
+_CODE = re.compile(r"^ {0,3}(`{3,}|~{3,}).*?^ {0,3}\1[`~]*[ \t\r]*$", re.MULTILINE | re.DOTALL)
 
 
 def files_in(folder: Path) -> tuple[Path, ...]:
@@ -64,7 +66,11 @@ def _place(path: Path, text: str) -> tuple[int, int] | None:
     Raises:
         ConfigError: the markers are there, but not as one pair.
     """
-    starts, ends = list(_START.finditer(text)), list(_END.finditer(text))
+    code = [passage.span() for passage in _CODE.finditer(text)]
+    starts, ends = (
+        [found for found in marker.finditer(text) if not any(start < found.start() < end for start, end in code)]
+        for marker in (_START, _END)
+    )
     if not starts and not ends:
         return None
     if len(starts) != 1 or len(ends) != 1 or ends[0].start() < starts[0].end():
@@ -72,4 +78,4 @@ def _place(path: Path, text: str) -> tuple[int, int] | None:
             f"{path} must have the lines {MARKER_START} and {MARKER_END} once each and in this order. "
             "Nothing was written."
         )
-    return starts[0].start(), ends[0].end()
+    return starts[0].start() + text[starts[0].start()].count("\ufeff"), ends[0].end()

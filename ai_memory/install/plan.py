@@ -25,7 +25,7 @@ from ai_memory.install.files import (
 from ai_memory.install.masked import masked, secrets_in
 from ai_memory.install.origin import Origin
 from ai_memory.install.staging import Connection, StagedFile
-from ai_memory.install.target import Site, Target
+from ai_memory.install.target import Edit, Site, Target
 
 #: The agents that hooks can be installed for, in the order in which they are shown.
 TARGETS: dict[str, Target] = {
@@ -51,6 +51,7 @@ class Plan:
         note: what to remember about the file for an uninstall.
         private: the file gets mode 0600.
         exposed: it should be private, and others may open it.
+        edited: somebody changed the file of ours that is deleted.
         leave: folders that were made for the file and go when they are empty.
         old_data_dirs: other data directories of ours whose entries are replaced or removed.
         refused: why the file is left alone, one sentence; "" when it is not.
@@ -65,6 +66,7 @@ class Plan:
     note: Origin | None = None
     private: bool = False
     exposed: bool = False
+    edited: bool = False
     leave: tuple[Path, ...] = ()
     old_data_dirs: tuple[Path, ...] = ()
     refused: str = ""
@@ -230,11 +232,12 @@ def _removal(target: Target, site: Site, config: Path) -> Plan:
     before = read_text(config)
     known = _origin(target, config, before, site)
     data_dirs = _data_dirs(target, config, before, site)
-    after = target.removed(config, before, site, known).text if data_dirs and before is not None else before
+    edit = target.removed(config, before, site, known) if data_dirs and before is not None else Edit(before)
+    after = edit.text
     if after != before:
         check_writable(config)
     leave = tuple(Path(folder) for folder in known.folders) if known and after is None else ()
-    return Plan(target, config, before, after, leave=leave, old_data_dirs=tuple(data_dirs))
+    return Plan(target, config, before, after, edited=edit.edited, leave=leave, old_data_dirs=tuple(data_dirs))
 
 
 def apply(plan: Plan, data_dir: Path, now: int) -> Applied:
@@ -255,8 +258,8 @@ def apply(plan: Plan, data_dir: Path, now: int) -> Applied:
     staging.stage(list(plan.stage))
     backup = None
     if plan.before != plan.after:
-        # A file that is deleted was made by us and holds nothing else.
-        if plan.before is not None and plan.after is not None:
+        # A file that is deleted was made by us and holds nothing else, unless somebody changed it.
+        if plan.before is not None and (plan.after is not None or plan.edited):
             backup = back_up(plan.config, now)
         _write_config(plan, data_dir)
     elif plan.exposed:

@@ -50,8 +50,8 @@ def target(roots: tuple[Path, ...], *, force: bool = False) -> Target:
             raise ConfigError(f"{path} was not written by ai-memory. Move it away, or replace it with --force.")
         return Edit(_CONTENT["/".join(path.parts[-2:])], Origin(str(path), absent=True))
 
-    def removed(_path: Path, _text: str, _site: Site, _origin: Origin | None) -> Edit:
-        return Edit(None)
+    def removed(path: Path, text: str, _site: Site, _origin: Origin | None) -> Edit:
+        return Edit(None, edited=text != _CONTENT["/".join(path.parts[-2:])])
 
     files = tuple(root / relative for root in roots for relative in _CONTENT)
     return Target(KIND, "", "Skills", lambda _site: files, data_dirs, installed, removed)

@@ -40,11 +40,13 @@ class Edit:
         text: its new text; None when it is to be deleted.
         origin: the note to keep about what it was before; None after an uninstall.
         private: there is a token in it, so nobody else may read the file.
+        edited: somebody changed the file of ours that is to be deleted, so a copy of it stays.
     """
 
     text: str | None
     origin: Origin | None = None
     private: bool = False
+    edited: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from types import MappingProxyType
 from uuid import UUID
 
 from ai_memory.capture.scope import Defaults
@@ -42,8 +43,9 @@ from ai_memory.store.transcripts import Transcripts
 
 #: Who says the same again within this time has said it.
 _AGAIN = timedelta(hours=1)
-#: So many records are shown around one.
+#: So many records are shown around one, and so many connections.
 _AROUND = 200
+_WAYS = 1_000
 _DEEPEST = 3
 _NO_NAME = re.compile(r"[^a-z0-9._-]+")
 
@@ -67,11 +69,18 @@ class Stored:
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """A record with its connections; of one that leads to a record that is gone the other end is None."""
+    """A record with its connections; of one that leads to a record that is gone the other end is None.
+
+    Attributes:
+        found: the record.
+        outgoing, incoming: connections, each with the other record.
+        truncated: whether there are more than are listed.
+    """
 
     found: Found
     outgoing: Sequence[tuple[Relation, Found | None]]
     incoming: Sequence[tuple[Relation, Found | None]]
+    truncated: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,9 +145,13 @@ class Records:
         Raises:
             NotFoundError: none is called so, or several are; the message says which there are.
         """
-        if home := self._home(project):
-            return home
-        raise self._unknown(project)
+        home = self._home(project)
+        if home is None and "/" not in project and (spelled := _NO_NAME.sub("-", project.casefold()).strip("._-")):
+            # A folder that was brought in called its project "My Shop", and its agents go on to.
+            home = self._home(spelled)
+        if home is None:
+            raise self._unknown(project)
+        return home
 
     def _unknown(self, project: str) -> NotFoundError:
         known = ", ".join(sorted(each.label for each in self._projects.all() if not each.repo)) or "none yet"
@@ -222,12 +235,15 @@ class Records:
             NotFoundError: there is none.
         """
         found = self.get(uuid)
-        relations = self._stores.records.relations([uuid])
+        relations = self._stores.records.relations([uuid], limit=_AROUND + 1)
+        truncated = len(relations) > _AROUND
+        relations = relations[:_AROUND]
         others = self._by_uuid({end for each in relations for end in (each.from_uuid, each.to_uuid)})
         return Connected(
             found,
             [(each, others.get(each.to_uuid)) for each in relations if each.from_uuid == uuid],
             [(each, others.get(each.from_uuid)) for each in relations if each.to_uuid == uuid],
+            truncated,
         )
 
     def around(self, uuid: str, depth: int) -> Around:
@@ -244,15 +260,16 @@ class Records:
         relations: dict[Relation, None] = {}
         edge, truncated = [uuid], False
         for _ in range(min(depth, _DEEPEST)):
-            more = self._stores.records.relations(edge)
+            more = self._stores.records.relations(edge, limit=_WAYS + 1)
             relations |= dict.fromkeys(more)
+            truncated = truncated or len(relations) > _WAYS
             ends = (end for each in more for end in (each.from_uuid, each.to_uuid))
             new = [end for end in dict.fromkeys(ends) if end not in found]
             truncated = truncated or len(found) + len(new) > _AROUND
             there = self._by_uuid(new[: _AROUND - len(found)])
             found |= there
             edge = list(there)
-        return Around(list(found.values()), list(relations), truncated)
+        return Around(list(found.values()), list(relations)[:_WAYS], truncated)
 
     def coverage(self, project: Project) -> Coverage:
         """Compare the transcripts on this machine's disk with those that a project's narrative names."""
@@ -369,7 +386,7 @@ class Records:
             record = replace(found.record, connections=(*found.record.connections, connection))
             subject = f"connect-record {found.project.label}: {from_uuid}"
             texts = {row.path: self._changed(found.project, row.path, record)}
-            self._pages.write_several(found.project, texts, writer, subject=subject)
+            self._write(found.project, texts, writer, subject=subject)
             return replace(found, record=record)
 
     def delete(self, uuid: str, writer: Writer) -> Found:
@@ -401,7 +418,7 @@ class Records:
                 project = self._projects.get(project_id)
                 deleted = gone.get(project_id, {})
                 subject = f"delete-record {project.label}: {uuid}"
-                self._pages.write_several(project, texts, writer, deleted=deleted, subject=subject)
+                self._write(project, texts, writer, deleted=deleted, subject=subject)
             return found
 
     def _row(self, uuid: str) -> RecordRow:
@@ -447,7 +464,29 @@ class Records:
         records = [*new, *changed.values()]
         named = records[0].uuid + (f" and {len(records) - 1} more" if len(records) > 1 else "")
         subject = f"{verb}-record {project.label}: {named}"
-        self._pages.write_several(project, texts, writer, moved=moved, subject=subject)
+        self._write(project, texts, writer, moved=moved, subject=subject)
+
+    def _write(
+        self,
+        project: Project,
+        texts: Mapping[str, str],
+        writer: Writer,
+        *,
+        moved: Sequence[str] = (),
+        deleted: Mapping[str, str] = MappingProxyType({}),
+        subject: str,
+    ) -> None:
+        """Write pages as `Pages.write_several`; what readers said of a content holds while only connections change."""
+        before = {path: parts(text).body for path in texts if (text := self._stores.wiki.read(project, path))}
+        blobs = self._blobs(project, before)
+        self._pages.write_several(project, texts, writer, moved=moved, deleted=deleted, subject=subject)
+        same = [path for path, body in before.items() if parts(texts[path]).body == body]
+        after = self._blobs(project, same)
+        self._stores.state.feedback.carry(project.id, {path: (blobs[path], after[path]) for path in same})
+
+    def _blobs(self, project: Project, paths: Iterable[str]) -> dict[str, str]:
+        rows = {path: self._stores.pages.page(project.id, path) for path in paths}
+        return {path: row.blob if row else "" for path, row in rows.items()}
 
     def _changed(self, project: Project, path: str, record: Record) -> str:
         """Write the page of a record that changed; where its content did not, all that somebody added to it stays."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -80,6 +80,15 @@ class PageFeedback:
             (json.dumps(asked),),
         )
         return {(UUID(project), path): salience for project, path, salience in rows}
+
+    def carry(self, project_id: UUID, blobs: Mapping[str, tuple[str, str]]) -> None:
+        """Let what was said of pages hold for a new content of theirs: path -> git's ids of the old and the new one."""
+        changed = [(new, str(project_id), path, old) for path, (old, new) in blobs.items() if new != old]
+        if changed:
+            with self._database.writing() as connection:
+                connection.executemany(
+                    "UPDATE page_feedback SET blob = ? WHERE project = ? AND path = ? AND blob = ?", changed
+                )
 
     def forget(self, project_id: UUID, paths: Iterable[str] | None = None) -> None:
         """Drop what was said of some pages of a project, or of all."""

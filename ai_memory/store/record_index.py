@@ -138,16 +138,16 @@ class RecordIndex:
         )
         return [_row(row) for row in rows]
 
-    def relations(self, uuids: Iterable[str]) -> list[Relation]:
-        """List the connections from and to these records, each once."""
+    def relations(self, uuids: Iterable[str], *, limit: int = -1) -> list[Relation]:
+        """List the connections from and to these records, each once; so many, or all."""
         rows = self._database.all(
             "SELECT DISTINCT r.uuid, l.to_uuid, l.relationship FROM records r "
             "JOIN relations l ON l.project = r.project AND l.path = r.path "
             "WHERE r.uuid IN (SELECT value FROM json_each(?1)) "
             "UNION SELECT r.uuid, l.to_uuid, l.relationship FROM relations l "
             "JOIN records r ON r.project = l.project AND r.path = l.path "
-            "WHERE l.to_uuid IN (SELECT value FROM json_each(?1)) ORDER BY 1, 2, 3",
-            (json.dumps(list(uuids)),),
+            "WHERE l.to_uuid IN (SELECT value FROM json_each(?1)) ORDER BY 1, 2, 3 LIMIT ?2",
+            (json.dumps(list(uuids)), limit),
         )
         return [Relation(*row) for row in rows]
 

@@ -83,13 +83,19 @@ class _Door(BaseHTTPRequestHandler):
 
     def do_DELETE(self):
         self.server.asked.append(("DELETE", dict(self.headers), None))
-        self.send(200, "text/plain", "")
+        if self.is_let_in():
+            self.send(200, "text/plain", "")
+
+    def is_let_in(self):
+        if not self.server.token or self.headers.get("Authorization") == f"Bearer {self.server.token}":
+            return True
+        self.send(401, "text/plain", "auth required\n")
+        return False
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.asked.append((self.path, dict(self.headers), body))
-        if self.server.token and self.headers.get("Authorization") != f"Bearer {self.server.token}":
-            self.send(401, "text/plain", "auth required\n")
+        if not self.is_let_in():
             return
         answer = self.server.answer(body)
         if isinstance(answer, dict):

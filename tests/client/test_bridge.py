@@ -354,6 +354,24 @@ def test_arguments_that_mean_nothing_are_refused(environment, arguments, said):
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"ai-memory: {said}\n")
 
 
+def test_help_says_what_it_is(environment):
+    command = [sys.executable, "-I", "-S", CLIENT, "mcp", "--help"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Usage: mcp [--server-url URL]")
+
+
+def test_the_end_of_a_session_is_told_with_the_token_that_the_server_takes(start, door, data_dir):
+    door.token, door.session = "new-token", "s-1"
+    data_dir.mkdir()
+    (data_dir / "auth-token").write_text("new-token")
+    bridge = start(door.url, AI_MEMORY_AUTH_TOKEN="old-token")
+    bridge.greet()
+    assert bridge.end()[0] == 0
+    told = [headers.get("Authorization") for path, headers, body in door.asked if path == "DELETE"]
+    assert told == ["Bearer old-token", "Bearer new-token"]
+
+
 def test_another_toolset_has_its_own_door_also_below_a_path(start, door):
     start(f"{door.url}/memory/mcp", "--toolset=records").greet()
     assert door.asked[0][0] == "/memory/mcp/records"

@@ -131,6 +131,26 @@ def test_markers_that_are_no_pair_are_refused_and_left_alone(text, project, site
     assert path.read_text() == text
 
 
+EXAMPLES = f"# How to\n\n```markdown\n{MARKER_START}\nexample\n{MARKER_END}\n```\n"
+
+
+def test_markers_that_a_text_shows_as_an_example_are_no_block(project, site):
+    path = project / "CLAUDE.md"
+    path.write_text(EXAMPLES)
+    install(instructions.target((path,), BLOCK), site)
+    install(instructions.target((path,), BLOCK), site)
+    assert path.read_text() == f"{EXAMPLES}\n{markered(BLOCK)}"
+    uninstall(instructions.target((path,)), site)
+    assert path.read_text() == EXAMPLES
+
+
+def test_a_block_behind_a_byte_order_mark_is_brought_up_to_date(project, site):
+    path = project / "CLAUDE.md"
+    path.write_text(f"\ufeff{markered('old')}Mine.\n", "utf-8")
+    install(instructions.target((path,), BLOCK), site)
+    assert path.read_text("utf-8") == f"\ufeff{markered(BLOCK)}Mine.\n"
+
+
 def test_the_files_of_a_project_are_those_that_are_there_each_once(project):
     assert instructions.files_in(project) == ()
     (project / "AGENTS.md").write_text("x")
@@ -189,6 +209,16 @@ def test_a_folder_of_skills_that_somebody_else_uses_stays(project, site):
     install(target, site)
     uninstall(target, site)
     assert tree(project) == before
+
+
+def test_of_a_skill_that_somebody_changed_a_copy_stays(project, site):
+    target = skills.target((project / "skills",))
+    install(target, site)
+    path = project / "skills" / SKILLS[0].relative_path
+    path.write_text(SKILLS[0].content + "\nMine.\n")
+    done = uninstall(target, site)
+    assert [one.backup.read_text() for one in done if one.backup] == [SKILLS[0].content + "\nMine.\n"]
+    assert not path.exists()
 
 
 def test_an_old_skill_of_ours_is_brought_up_to_date(project, site):

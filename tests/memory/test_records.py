@@ -408,6 +408,35 @@ def test_a_walk_goes_as_far_as_it_is_asked_and_at_most_three_connections(desk):
     assert [walked(depth) for depth in (1, 2, 9)] == [(["0", "1"], 1), (["0", "1", "2"], 2), (["0", "1", "2", "3"], 3)]
 
 
+def test_of_very_many_connections_the_first_are_listed_and_it_is_said(desk):
+    hub = desk.store("hub")
+    others = [
+        file_of(n + 1, f"Note {n}.", connections=[{"to_uuid": hub, "relationship": "related_to"}]) for n in range(205)
+    ]
+    assert set(desk.bring(*others)) == {"new"}
+    connected = desk.records.connected(hub)
+    assert (len(connected.outgoing) + len(connected.incoming), connected.truncated) == (200, True)
+    around = desk.records.around(hub, 1)
+    assert (len(around.records), around.truncated) == (200, True)
+
+
+def test_what_readers_said_of_a_record_holds_when_only_its_connections_change(desk):
+    first, second = desk.store("one"), desk.store("two")
+    memory, project, path = desk.world.memory, desk.project(), f"notes/records/{first}.md"
+    memory.feedback.give(project, path, "helpful")
+    desk.records.connect(first, second, "related_to", ANA)
+    row = memory.stores.pages.page(project.id, path)
+    assert memory.stores.state.feedback.saliences([(project.id, path, row.blob)]) == {(project.id, path): 1.25}
+    desk.records.delete(second, ANA)
+    row = memory.stores.pages.page(project.id, path)
+    assert memory.stores.state.feedback.saliences([(project.id, path, row.blob)]) == {(project.id, path): 1.25}
+
+
+def test_a_project_is_found_by_the_name_that_its_files_gave_it(desk):
+    assert desk.bring(file_of(1, project="My Shop")) == ["new"]
+    assert desk.records.find("My Shop").project.name == "my-shop"
+
+
 def test_a_deleted_record_takes_all_connections_with_it_and_stays_deleted(desk):
     one = desk.store("one")
     two = desk.store("two", connections=[Connection(one, "related_to")])

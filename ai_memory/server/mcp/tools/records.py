@@ -173,6 +173,7 @@ def get(caller: Caller, asks: Get) -> Mapping[str, object]:
                 {"from_uuid": way.from_uuid, "relationship": way.relationship, "memory": _linked(caller, other)}
                 for way, other in connected.incoming
             ],
+            **({"truncated": True} if connected.truncated else {}),
         },
         "scope": _of(found),
     }
