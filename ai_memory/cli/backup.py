@@ -12,7 +12,7 @@ import click
 from ai_memory.cli.archives import into_file, into_pipe
 from ai_memory.cli.confirm import confirmed, tell_unconfirmed
 from ai_memory.cli.remote import Remote, data_dir_option, remote_of, settings_of
-from ai_memory.cli.shown import say
+from ai_memory.cli.shown import many, say
 from ai_memory.errors import ConflictError
 
 _UNDONE = "deletes and purges that were made after {created} are undone by it: make them again"
@@ -58,7 +58,8 @@ def _save(remote: Remote, target: Path) -> None:
         size = out.tell()
     tally = contents.tally
     say(
-        f"saved {target}: {len(tally.projects)} projects, {tally.pages} pages, {len(tally.sessions)} sessions; "
+        f"saved {target}: {many(len(tally.projects), 'project')}, {many(tally.pages, 'page')}, "
+        f"{many(len(tally.sessions), 'session')}; "
         f"{size / 1e6:,.1f} MB ({tally.bytes / 1e6:,.1f} MB unpacked)"
     )
     if contents.left_out:
@@ -120,8 +121,8 @@ def restore(ctx: click.Context, archive: Path, force: bool, dry_run: bool, data_
     def tell(contents: Contents) -> None:
         tally = contents.tally
         say(
-            f"made {contents.created} by ai-memory {contents.program}: {len(tally.projects)} projects, "
-            f"{tally.pages} pages, {len(tally.sessions)} sessions, {tally.bytes / 1e6:,.1f} MB"
+            f"made {contents.created} by ai-memory {contents.program}: {many(len(tally.projects), 'project')}, "
+            f"{many(tally.pages, 'page')}, {many(len(tally.sessions), 'session')}, {tally.bytes / 1e6:,.1f} MB"
         )
 
     if dry_run:
@@ -154,8 +155,9 @@ def reset(ctx: click.Context, confirm: bool, data_dir: Path | None) -> None:
     folder = settings_of(ctx, data_dir).data_dir
     tally = delete_all(folder) if confirm else tally_of(folder)
     say(
-        f"{'deleted' if confirm else 'would delete'} in {folder}: {len(tally.projects)} projects, {tally.pages} pages, "
-        f"{len(tally.sessions)} sessions; {tally.files} files, {tally.bytes:,} bytes"
+        f"{'deleted' if confirm else 'would delete'} in {folder}: {many(len(tally.projects), 'project')}, "
+        f"{many(tally.pages, 'page')}, {many(len(tally.sessions), 'session')}; "
+        f"{many(tally.files, 'file')}, {tally.bytes:,} bytes"
     )
     for kept in kept_folders(folder):
         say(f"stays: {kept}, with older data")

@@ -10,7 +10,7 @@ import click
 
 from ai_memory.cli.place import Place, json_option, placed
 from ai_memory.cli.remote import remote_of
-from ai_memory.cli.shown import local, quiet, say
+from ai_memory.cli.shown import local, many, quiet, say
 
 
 @click.command()
@@ -30,12 +30,13 @@ def briefing(ctx: click.Context, place: Place, limit: int, as_json: bool) -> Non
         click.echo(json.dumps(told, indent=2))
         return
     counts = told["counts"]
-    say(f"{told['scope']}: {counts['pages_latest']} pages, {counts['sessions']} sessions")
+    say(f"{told['scope']}: {many(counts['pages_latest'], 'page')}, {many(counts['sessions'], 'session')}")
     for days in (7, 30):
         activity = told[f"activity_{days}d"]
-        say(f"last {days} days: {activity['sessions']} sessions, {activity['pages_updated']} pages changed")
+        sessions, pages = many(activity["sessions"], "session"), many(activity["pages_updated"], "page")
+        say(f"last {days} days: {sessions}, {pages} changed")
     if told["pending_handoff_count"]:
-        say(f"{told['pending_handoff_count']} handoffs wait (`ai-memory handoffs`)")
+        say(f"open: {many(told['pending_handoff_count'], 'handoff')} (`ai-memory handoffs`)")
     for key, heading in (
         ("rules", "Rules"),
         ("slots", "Slots"),

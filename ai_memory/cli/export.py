@@ -11,7 +11,7 @@ import click
 from ai_memory.cli.archives import into_file, into_pipe
 from ai_memory.cli.place import Place, placed
 from ai_memory.cli.remote import remote_of
-from ai_memory.cli.shown import quiet
+from ai_memory.cli.shown import many, quiet
 from ai_memory.errors import ConflictError
 
 
@@ -46,4 +46,4 @@ def export_okf(ctx: click.Context, place: Place, output: Path | None, skip_broke
     left_out = json.loads(heads.get("X-Memory-Left-Out", "[]"))
     for each in left_out:
         quiet(f"left out: {each}")
-    quiet(f"wrote {target}: {heads.get('X-Memory-Pages')} files of {scope.workspace}/{scope.project}")
+    quiet(f"wrote {target}: {many(int(heads['X-Memory-Pages']), 'file')} of {scope.workspace}/{scope.project}")

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from ai_memory.cli.shown import say
+from ai_memory.cli.shown import many, say
 from ai_memory.config import agent_environment, home_directory
 from ai_memory.errors import ConfigError
 from ai_memory.install.command_line import check_data_dir
@@ -130,7 +130,7 @@ def _tell_installed(applied: Applied, site: Site, test: SelfTest | None) -> None
     else:
         click.echo(f"  ✓ {_what(plan)} written to {plan.config} ({_backup(applied)})")
     if plan.stage:
-        click.echo(f"  ✓ {len(plan.stage)} files staged in {site.data_dir}")
+        click.echo(f"  ✓ {many(len(plan.stage), 'file')} staged in {site.data_dir}")
     if test is not None:
         say(f"  {_SIGNS[test.state]} {test.detail}")
     for sentence in plan.target.advice(plan.config, site):

@@ -15,7 +15,7 @@ from ai_memory.cli.moments import FORMS, moment_of, no_time
 from ai_memory.cli.place import Place, json_option, placed, tell_scope, writer
 from ai_memory.cli.projects import purge
 from ai_memory.cli.remote import RefusedError, remote_of
-from ai_memory.cli.shown import coloured, local, quiet, say
+from ai_memory.cli.shown import coloured, local, many, quiet, say
 from ai_memory.errors import BadRequestError, StorageError
 
 at_option = click.option("--at", "said", help=f"As it was then: {FORMS}.")
@@ -203,7 +203,7 @@ def delete_page(
     if dry_run:
         is_there = answer["would_delete"]
         say(f"{'would delete' if is_there else 'nothing to delete:'} {path} under {answer['scope']}")
-        say(f"{answer['versions']} versions in git, {answer['backlinks']} pages link to it")
+        say(f"{many(answer['versions'], 'version')} in git, linked to by {many(answer['backlinks'], 'page')}")
     else:
         say(f"{'✓ deleted' if answer['deleted'] else 'nothing to delete:'} {path} under {answer['scope']}")
     if answer["remains"]:

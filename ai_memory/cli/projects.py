@@ -12,7 +12,7 @@ import click
 from ai_memory.cli.confirm import confirmed, mode, tell_unconfirmed
 from ai_memory.cli.place import Place, json_option, placed, writer
 from ai_memory.cli.remote import remote_of
-from ai_memory.cli.shown import local, say
+from ai_memory.cli.shown import local, many, say
 
 _force = click.option("--force", is_flag=True, help="Also while a session is at work in it.")
 _history = click.option("--history", is_flag=True, help="Take it out of the wiki's git history, too.")
@@ -34,7 +34,8 @@ def list_projects(ctx: click.Context, as_json: bool) -> None:
         label = f"{row['workspace_name']}/{row['project_name']}"
         updated = local(row["last_updated"]) if row["last_updated"] else "never written"
         leads = row["identity"] or ", ".join(row["roots"])
-        say(f"{label:<{width}}  {row['page_count']:>5} pages  {updated:<16}  {leads}".rstrip())
+        pages = many(row["page_count"], "page")
+        say(f"{label:<{width}}  {pages:>11}  {updated:<16}  {leads}".rstrip())
     if not rows:
         click.echo("no project yet")
 
@@ -52,7 +53,11 @@ def rename_project(ctx: click.Context, name: str | None, to: str, workspace: str
     answer = remote.post(
         "/admin/rename-project", {"workspace": scope.workspace, "from": scope.project, "to": to, **writer()}
     )
-    _tell(answer, as_json, f"{scope.workspace}/{answer['from']} is called {answer['to']} now ({answer['pages']} pages)")
+    _tell(
+        answer,
+        as_json,
+        f"{scope.workspace}/{answer['from']} is called {answer['to']} now ({many(answer['pages'], 'page')})",
+    )
 
 
 @click.command()
@@ -63,7 +68,11 @@ def rename_project(ctx: click.Context, name: str | None, to: str, workspace: str
 def rename_workspace(ctx: click.Context, name: str, to: str, as_json: bool) -> None:
     """Give a workspace another name. No file moves, and what says the old name goes on leading to it."""
     answer = remote_of(ctx).post("/admin/rename-workspace", {"from": name, "to": to, **writer()})
-    _tell(answer, as_json, f"workspace {answer['from']} is called {answer['to']} now ({answer['projects']} projects)")
+    _tell(
+        answer,
+        as_json,
+        f"workspace {answer['from']} is called {answer['to']} now ({many(answer['projects'], 'project')})",
+    )
 
 
 @click.command()
@@ -105,7 +114,9 @@ def move_project(
         kept = "the moved one takes its place" if moved_to == path else f"the moved one is kept as {moved_to}"
         lines += [f"  {path} is in both{f': {kept}' if moved_to else ''}"]
     if changed := answer["links_changed"]:
-        lines += [f"  {changed} links of its pages name a project that the new workspace has, too: they lead there"]
+        lines += [
+            f"  {many(changed, 'link')} of its pages: the new workspace has a project of that name, where they lead"
+        ]
     if answer.get("blocked"):
         lines += ["it cannot be as it is: say --on-conflict overwrite or --on-conflict duplicate"]
     _tell(answer, as_json, "\n".join(lines), confirm=confirm or "blocked" in answer)
@@ -151,7 +162,7 @@ def move_session(
     summary = answer["summary"]
     line = (
         f"session {session_id[:8]} {'is' if confirm else 'would be'} moved from {places[0]} to {places[1]}: "
-        f"{summary['observations']} observations, {summary['handoffs']} handoffs, page {answer['page']}"
+        f"{many(summary['observations'], 'observation')}, {many(summary['handoffs'], 'handoff')}, page {answer['page']}"
     )
     if answer["would_create_project"] and not confirm:
         line += f"; {answer['would_create_project']} would be made"
@@ -221,8 +232,12 @@ def _place(workspace: str | None, project: str | None) -> Place:
 
 
 def _counts(answer: Mapping[str, Any], suffix: str) -> str:
-    counts = {key.removesuffix(suffix): value for key, value in answer.items() if key.endswith(suffix)}
-    return ", ".join(f"{value} {key.replace('_', ' ')}" for key, value in counts.items() if value) or "nothing"
+    counts = {
+        key.removesuffix(suffix).removesuffix("s").replace("_", " "): value
+        for key, value in answer.items()
+        if key.endswith(suffix)
+    }
+    return ", ".join(many(value, name) for name, value in counts.items() if value) or "nothing"
 
 
 def _tell(answer: object, as_json: bool, text: str, *, confirm: bool = True) -> None:

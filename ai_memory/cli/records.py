@@ -14,7 +14,7 @@ import click
 
 from ai_memory.cli.place import json_option, writer
 from ai_memory.cli.remote import remote_of
-from ai_memory.cli.shown import quiet, say
+from ai_memory.cli.shown import many, quiet, say
 from ai_memory.errors import NotFoundError
 
 _CONFLICT = ".sync-conflict"
@@ -75,7 +75,7 @@ def _tell(report: dict[str, Any], conflicts: Sequence[str], broken: Sequence[dic
     for each in broken:
         say(f"broken    {each['file']}: {each['reason']}")
     counted = ", ".join(f"{report[did]:,} {word}" for did, word in words.items())
-    say(f"{report['found']:,} files: {counted}, {len(conflicts)} conflicts, {len(broken)} broken")
+    say(f"{many(report['found'], 'file')}: {counted}, {many(len(conflicts), 'conflict')}, {len(broken)} broken")
 
 
 def _batches(files: Sequence[Path]) -> Iterator[tuple[list[dict[str, Any]], list[dict[str, str]], int]]:

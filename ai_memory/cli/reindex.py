@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from ai_memory.cli.remote import data_dir_option, settings_of
-from ai_memory.cli.shown import quiet
+from ai_memory.cli.shown import many, quiet
 from ai_memory.errors import NotFoundError
 
 _PHASES = {"versions": "former versions", "pages": "pages", "sessions": "sessions"}
@@ -58,7 +58,7 @@ def reindex(ctx: click.Context, as_json: bool, data_dir: Path | None) -> None:
     if as_json:
         click.echo(json.dumps({"data_dir": str(folder), **counts, "seconds": round(seconds, 3)}, indent=2))
         return
-    found = ", ".join(f"{number:,} {name}" for name, number in counts.items())
+    found = ", ".join(many(number, name.removesuffix("s")) for name, number in counts.items())
     click.echo(f"reindexed {folder} in {seconds:.1f} s")
     click.echo(found)
 

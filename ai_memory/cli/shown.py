@@ -34,6 +34,11 @@ def say_exactly(text: str) -> None:
             out.write(text.encode())
 
 
+def many(number: int, what: str) -> str:
+    """Say how many of something there are: "1 page", "2 pages"."""
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
 def marked(snippet: str) -> str:
     """Show a search result's words in colour; where there is no colour the marks are left out."""
     line = " ".join(harmless(snippet).split())

@@ -9,7 +9,7 @@ import click
 from ai_memory.cli.confirm import confirmed, mode, tell_unconfirmed
 from ai_memory.cli.place import Place, json_option, placed
 from ai_memory.cli.remote import remote_of
-from ai_memory.cli.shown import say
+from ai_memory.cli.shown import many, say
 
 
 @click.command("forget-sweep")
@@ -39,8 +39,8 @@ def forget_sweep(ctx: click.Context, place: Place, confirm: bool, as_json: bool)
         say(f"old      {name}")
     number = len(report["expired"]) + len(report["evicted"]) + len(report["ledgers_deleted"])
     say(
-        f"{'deleted' if confirm else 'would delete'} {number} files in {report['scope']}, "
-        f"{report['hard_deleted']} tombstones are let go"
+        f"{'deleted' if confirm else 'would delete'} {many(number, 'file')} in {report['scope']}, "
+        f"{many(report['hard_deleted'], 'tombstone')} let go"
     )
     if confirm:
         click.echo("git history and backups keep them")

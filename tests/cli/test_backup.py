@@ -86,7 +86,7 @@ def saved(desk, tmp_path):
     desk.start()
     done = desk.run("backup", "--to", tmp_path / "backup.tar.gz")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith(f"saved {tmp_path / 'backup.tar.gz'}: 1 projects, 1 pages, 1 sessions; 0.0 MB")
+    assert done.stdout.startswith(f"saved {tmp_path / 'backup.tar.gz'}: 1 project, 1 page, 1 session; 0.0 MB")
     return tmp_path / "backup.tar.gz"
 
 
@@ -153,7 +153,7 @@ def test_a_restore_waits_for_the_server_and_puts_everything_back(desk, saved):
 def test_a_dry_run_of_a_restore_checks_and_changes_nothing(desk, saved, tmp_path):
     done = desk.run("restore", "--from", saved, "--dry-run", data=tmp_path / "new")
     assert (done.returncode, (tmp_path / "new").exists()) == (0, False)
-    assert "1 projects, 1 pages, 1 sessions" in done.stdout
+    assert "1 project, 1 page, 1 session" in done.stdout
     saved.write_bytes(saved.read_bytes()[:-100])
     done = desk.run("restore", "--from", saved, "--dry-run", data=tmp_path / "new")
     assert (done.returncode, done.stdout) == (1, "")
@@ -176,7 +176,7 @@ def test_what_an_archive_says_of_itself_does_nothing_to_the_terminal(desk, saved
             new.addfile(entry, io.BytesIO(content))
     done = desk.run("restore", "--from", evil, "--dry-run", data=tmp_path / "new")
     assert done.returncode == 0, done.stderr
-    assert "made 2026 by ai-memory 2026: 1 projects" in done.stdout
+    assert "made 2026 by ai-memory 2026: 1 project" in done.stdout
     assert "\x1b" not in done.stdout
 
 
@@ -186,7 +186,7 @@ def test_a_reset_says_what_it_would_delete_and_deletes_when_told(desk, saved):
     (desk.data / "config.toml").write_text("")
     dry = desk.run("reset")
     assert dry.returncode == 0
-    assert f"would delete in {desk.data}: 1 projects, 1 pages, 1 sessions; " in dry.stdout
+    assert f"would delete in {desk.data}: 1 project, 1 page, 1 session; " in dry.stdout
     assert dry.stdout.splitlines()[-1] == "nothing was changed: say it again with --confirm to do it"
     assert desk.run("reset", "--dry-run").stdout == dry.stdout
     assert desk.run("reset", "--dry-run", "--confirm").returncode == 2

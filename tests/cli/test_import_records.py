@@ -63,7 +63,7 @@ def test_conflicts_and_broken_files_are_named_and_the_rest_comes_in(desk, folder
     assert lines[0].startswith(f"conflict  {conflict}: left alone")
     assert [line.partition(":")[0] for line in lines[1:5]] == [f"broken    {n:032x}.json" for n in (3, 4, 5, 2)]
     assert "importance must be from 1 to 10" in lines[4]
-    assert lines[5] == ("6 files: 1 new, 0 updated, 0 there already, 0 deleted here before, 1 conflicts, 4 broken")
+    assert lines[5] == ("6 files: 1 new, 0 updated, 0 there already, 0 deleted here before, 1 conflict, 4 broken")
     again = desk.run("import-records", str(folder), "--json")
     told = json.loads(again.stdout)
     assert (again.returncode, told["unchanged"], told["conflicts"], len(told["broken"])) == (1, 1, [conflict], 4)

@@ -90,7 +90,7 @@ def test_what_was_deleted_stays_deleted_until_somebody_says_otherwise(desk):
     desk.writes("b.md", "see [[a]]")
     assert desk.says("delete-page", "--path", "a.md", "--dry-run").splitlines() == [
         "would delete a.md under default/shop",
-        "1 versions in git, 1 pages link to it",
+        "1 version in git, linked to by 1 page",
     ]
     assert desk.run("delete-page", "--path", "a.md", "--dry-run", "--confirm").returncode == 2
     assert desk.page("a.md").exists()
@@ -114,7 +114,7 @@ def test_a_page_is_deleted_and_brought_back_also_where_its_suffix_is_left_away(d
     assert said.startswith("✓ restored notes/vat.md as of ")
     assert desk.says("show", "notes/vat").splitlines()[-1] == "one"
     said = desk.says("delete-page", "--path", "notes/vat", "--history", "--confirm")
-    assert said.splitlines()[0] == "notes/vat.md is purged: 1 pages, 2 versions"
+    assert said.splitlines()[0] == "notes/vat.md is purged: 1 page, 2 versions"
 
 
 def test_stored_text_does_not_steer_the_terminal(desk):

@@ -23,18 +23,18 @@ def test_projects_are_listed_with_what_is_in_them(desk):
     assert desk.says("list-projects") == "no project yet\n"
     desk.writes("a.md", "one")
     (line,) = desk.says("list-projects").splitlines()
-    assert line.startswith("default/shop      1 pages  20")
+    assert line.startswith("default/shop       1 page  20")
     assert json.loads(desk.says("list-projects", "--json"))["projects"][0]["project_name"] == "shop"
 
 
 def test_a_renamed_project_is_still_the_one_of_its_directory(desk):
     desk.writes("a.md", "one")
-    assert desk.says("rename-project", "--to", "store") == "default/shop is called store now (1 pages)\n"
+    assert desk.says("rename-project", "--to", "store") == "default/shop is called store now (1 page)\n"
     desk.writes("b.md", "two")
     assert desk.says("list-projects").startswith("default/store      2 pages")
     assert desk.refuses("rename-project", "--to", "No Name")[0] == 2
     said = desk.says("rename-workspace", "--from", "default", "--to", "home")
-    assert said == "workspace default is called home now (1 projects)\n"
+    assert said == "workspace default is called home now (1 project)\n"
     desk.writes("c.md", "three")
     assert desk.says("list-projects").startswith("home/store      3 pages")
 
@@ -63,11 +63,9 @@ def test_a_session_moves_to_another_project_and_the_project_to_another_workspace
     desk.writes("a.md", "one")
     one = session(desk)
     said = desk.says("move-session", one, "--to", "lab", "--create", "--confirm")
-    assert (
-        said == "session 7b0e5f9e is moved from default/shop to default/lab: 3 observations, 1 handoffs, page moved\n"
-    )
+    assert said == "session 7b0e5f9e is moved from default/shop to default/lab: 3 observations, 1 handoff, page moved\n"
     said = desk.says("move-project", "--to-workspace", "team", "--confirm")
-    assert said == "default/shop is moved to team/shop: 1 pages\n"
+    assert said == "default/shop is moved to team/shop: 1 page\n"
     desk.writes("b.md", "two")
     labels = [line.split()[0] for line in desk.says("list-projects").splitlines()]
     assert labels == ["default/lab", "team/shop"]
@@ -78,7 +76,7 @@ def test_a_move_into_another_project_says_which_pages_are_in_both_and_what_becom
     for workspace in ("default", "team"):
         desk.writes("a.md", f"Of {workspace}.", "--workspace", workspace, "--project", "shop")
     move = ("move-project", "--from-workspace", "team", "--project", "shop", "--to-workspace", "default")
-    would = "team/shop would be merged into default/shop: 1 pages"
+    would = "team/shop would be merged into default/shop: 1 page"
     unconfirmed = "nothing was changed: say it again with --confirm to do it"
     blocked = "it cannot be as it is: say --on-conflict overwrite or --on-conflict duplicate"
     assert desk.says(*move).splitlines() == [would, "  a.md is in both", blocked]
@@ -91,7 +89,7 @@ def test_a_move_into_another_project_says_which_pages_are_in_both_and_what_becom
     replaced = "  a.md is in both: the moved one takes its place"
     assert desk.says(*move, "--on-conflict", "overwrite").splitlines() == [would, replaced, unconfirmed]
     assert desk.says(*move, "--on-conflict", "overwrite", "--confirm").splitlines() == [
-        "team/shop is merged into default/shop: 1 pages",
+        "team/shop is merged into default/shop: 1 page",
         replaced,
     ]
     assert desk.says("show", "a").splitlines()[-1] == "Of team."
@@ -114,12 +112,12 @@ def test_a_purge_says_what_went_and_what_remains(desk):
     one = session(desk)
     dry, asked = desk.says("purge-session", "--session-id", one), ("purge-session", "--session-id", one, "--confirm")
     done = desk.says(*asked)
-    counts = "3 observations, 1 pages, 3 ledger lines, 1 handoffs"
+    counts = "3 observations, 1 page, 3 ledger lines, 1 handoff"
     assert dry.splitlines()[0] == f"{one} would be purged: {counts}"
     assert done.splitlines()[0] == f"{one} is purged: {counts}"
     assert "git history (--history takes it out)" in done.splitlines()[1]
     said = desk.says("delete-page", "--path", "a.md", "--history", "--confirm")
-    assert said.splitlines()[0] == "a.md is purged: 1 pages, 1 versions"
+    assert said.splitlines()[0] == "a.md is purged: 1 page, 1 version"
     assert "git history" not in said.splitlines()[1]
     said = desk.says("purge-project", "--history", "--confirm", "--json")
     assert json.loads(said)["label"] == "default/shop"

@@ -40,7 +40,7 @@ def test_the_new_index_gives_the_same_answers_and_the_figures_are_told(desk):
     desk.stop()
     lines = desk.says("reindex").splitlines()
     assert re.fullmatch(rf"reindexed {re.escape(str(desk.data))} in \d+\.\d s", lines[0])
-    assert lines[1] == "1 projects, 2 pages, 3 versions, 2 links, 0 sessions, 0 observations"
+    assert lines[1] == "1 project, 2 pages, 3 versions, 2 links, 0 sessions, 0 observations"
 
 
 def test_where_there_is_no_memory_none_is_made(desk, tmp_path):

@@ -8,12 +8,12 @@ import pytest
 def test_a_sweep_is_a_dry_run_until_somebody_confirms(desk):
     desk.writes("notes/a.md", "---\nexpires_at: 2020-01-01\n---\nOver.\n")
     line = "expired  notes/a.md  on 2020-01-01T23:59:59Z\n"
-    dry = f"{line}would delete 1 files in default/shop, 0 tombstones are let go\nnothing was changed: say it again with --confirm to do it\n"
+    dry = f"{line}would delete 1 file in default/shop, 0 tombstones let go\nnothing was changed: say it again with --confirm to do it\n"
     assert desk.says("forget-sweep") == dry
     assert desk.says("forget-sweep", "--dry-run") == dry
     assert desk.page("notes/a.md").exists()
     assert desk.says("forget-sweep", "--confirm") == (
-        f"{line}deleted 1 files in default/shop, 0 tombstones are let go\ngit history and backups keep them\n"
+        f"{line}deleted 1 file in default/shop, 0 tombstones let go\ngit history and backups keep them\n"
     )
     assert not desk.page("notes/a.md").exists()
     report = json.loads(desk.says("forget-sweep", "--json"))
