@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from uuid import NAMESPACE_OID, UUID, uuid5
 
+_CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+
 
 def new_id(at: datetime) -> UUID:
     """Mint a UUID version 7 (RFC 9562, section 5.7): milliseconds of `at`, then 74 random bits."""
@@ -14,6 +16,13 @@ def new_id(at: datetime) -> UUID:
     random = int.from_bytes(os.urandom(10), "big")
     value = milliseconds << 80 | 7 << 76 | (random >> 68 & 0xFFF) << 64 | 0b10 << 62 | random & ((1 << 62) - 1)
     return UUID(int=value)
+
+
+def ulid(at: datetime, low: int | None = None) -> str:
+    """Mint a ULID: milliseconds of `at`, then 80 bits (`low`, else random ones), as 26 digits and capital letters."""
+    milliseconds = int(at.timestamp() * 1000) & ((1 << 48) - 1)
+    value = milliseconds << 80 | (int.from_bytes(os.urandom(10), "big") if low is None else low)
+    return "".join(_CROCKFORD[value >> 5 * place & 31] for place in reversed(range(26)))
 
 
 def minted_at(id_: UUID) -> datetime:
