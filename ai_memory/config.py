@@ -5,6 +5,7 @@ Order: defaults, then `<data_dir>/config.toml`, then `AI_MEMORY_*`, then flags. 
 
 from __future__ import annotations
 
+import ipaddress
 import math
 import os
 import tomllib
@@ -12,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import platformdirs
 
@@ -54,6 +56,12 @@ SETTINGS: tuple[Setting, ...] = (
         "allowed_hosts",
         ["localhost", "127.0.0.1", "::1"],
         "Host headers that are answered; add the names under which you reach the server on your network.",
+    ),
+    _setting(
+        "external_url",
+        "",
+        "Address under which others reach the server, where a proxy stands before it: links of invites and of the page "
+        "that signs programs in begin with it, and its host is answered, too.",
     ),
     _setting("log_level", "info", "How much the server logs: debug, info, warning or error."),
     _setting("workspace", "default", "Workspace of events that name none."),
@@ -298,6 +306,16 @@ def agent_environment() -> dict[str, str]:
     return {name: os.environ[name] for name in names if os.environ.get(name)}
 
 
+def ltm_folder() -> Path:
+    """Give the folder where the `ltm` program keeps its server and token: `LTM_CONFIG_DIR`, else the platform's."""
+    named = os.environ.get("LTM_CONFIG_DIR", "").strip()
+    return (
+        Path(named)
+        if named
+        else Path(os.environ.get("XDG_CONFIG_HOME", "").strip() or "~/.config").expanduser() / "ltm"
+    )
+
+
 def plain_environment() -> dict[str, str]:
     """Give the environment without what it says of this program."""
     return {name: value for name, value in os.environ.items() if not name.startswith("AI_MEMORY_")}
@@ -318,6 +336,16 @@ def split_address(address: str) -> tuple[str, int]:
     if not host or not port.isdigit() or int(port) > 65535:
         raise ConfigError(f"bind {address!r} is not an address: write HOST:PORT, for example 127.0.0.1:{DEFAULT_PORT}")
     return host.strip("[]"), int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine reaches what listens on a host."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def template() -> str:
@@ -409,8 +437,22 @@ def _truth(text: str) -> bool:
     return word in _TRUE
 
 
+def _is_address(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+    except ValueError:
+        return False
+    plain = text.isascii() and text.isprintable() and " " not in text and not parts.query and not parts.fragment
+    return plain and parts.scheme in ("http", "https") and bool(parts.hostname)
+
+
 def _check_ranges(values: Mapping[str, Any], sources: Mapping[str, str]) -> None:
     split_address(values["bind"])
+    if values["external_url"] and not _is_address(values["external_url"]):
+        raise ConfigError(
+            f"external_url {values['external_url']!r} ({sources['external_url']}) is no address: write one like "
+            "https://memory.example.org"
+        )
     if values["log_level"] not in ("debug", "info", "warning", "error"):
         raise ConfigError(
             f"log_level must be debug, info, warning or error, not {values['log_level']!r} ({sources['log_level']})"

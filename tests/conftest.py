@@ -15,6 +15,12 @@ settings.load_profile("shared machines")
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_addoption(parser):
+    """Say which server the conformance suite of the ltm protocol judges."""
+    parser.addoption("--ltm-url", help="address of a server of the ltm protocol; without it our own is judged")
+    parser.addoption("--ltm-token", help="a token of a user there (or LTM_TOKEN)")
+
+
 @pytest.fixture(autouse=True)
 def own_home(tmp_path_factory, monkeypatch):
     """Point everything that could lead to the developer's own data into a temporary folder."""
@@ -32,6 +38,7 @@ def own_home(tmp_path_factory, monkeypatch):
                 "OPENAI_",
                 "MCP_TOKENS_",
                 "PI_",
+                "LTM_",
             )
         ):
             monkeypatch.delenv(name)

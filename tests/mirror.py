@@ -22,6 +22,7 @@ QUESTIONS = {
     "links": "SELECT project, path, n, to_workspace, to_project, to_path FROM links",
     "records": "SELECT project, path, uuid, type, archived, created, head FROM records",
     "relations": "SELECT project, path, n, to_uuid, relationship FROM relations",
+    "packets": "SELECT project, path, id, owner, draft, created, created_at, goal FROM packets",
     "turns": "SELECT s.project, s.session, t.n, t.kind, t.text, t.words, hex(t.hash) FROM turns t "
     "JOIN sessions s ON s.id = t.session",
     "chunks_words": "SELECT term, doc, cnt FROM chunks_words",

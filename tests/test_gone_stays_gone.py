@@ -7,6 +7,7 @@ import uuid
 
 import pytest
 
+from ai_memory.compile.packet import mark_in
 from ai_memory.errors import AiMemoryError
 from ai_memory.memory.intake import Delivery
 from ai_memory.memory.pages import Fields, Writer
@@ -67,10 +68,11 @@ def delete_page(world, session):
 
 
 def forget_sweep(world, session):
-    """The note's time is over; the session's page is older than anybody's interest in it."""
+    """The note's time is over; the session's page and its packet are older than anybody's interest in them."""
     world.passes(days=150)
     plan = world.memory.upkeep.sweep.run(project(world))
-    assert (list(plan.expired), [each.path for each in plan.cold]) == ([NOTE], [f"sessions/{session}.md"])
+    cold = [each.path for each in plan.cold]
+    assert (list(plan.expired), cold[-1], len(cold)) == ([NOTE], f"sessions/{session}.md", 2)
 
 
 def outside_delete(world, session):
@@ -157,7 +159,7 @@ def git_checkout(world, past, session):
     found = subprocess.run(["git", "cat-file", "-e", past.head], cwd=world.data / "wiki", capture_output=True)
     if found.returncode == 0:
         paths = [str(file.relative_to(world.data / "wiki")) for file in past.files if file.suffix == ".md"]
-        paths = [path for path in paths if "notes/a" in path or "sessions/" in path]
+        paths = [path for path in paths if "notes/a" in path or "sessions/" in path or "packets/" in path]
         subprocess.run(["git", "checkout", past.head, "--", *paths], cwd=world.data / "wiki", check=True)
     for _ in range(2):
         world.memory.outside.reconcile()
@@ -233,6 +235,8 @@ def test_what_is_gone_stays_gone(world, ids, delete, creation):  # noqa: F811 - 
         assert world.memory.recall.search(CANARY) == []
         pages = {path for each in content(world).values() for path in each["pages"]}
         assert not pages & {NOTE, f"sessions/{ids[0]}.md"}
+        if delete is forget_sweep or delete in PURGES:
+            assert not any(map(mark_in, pages))
         if delete in PURGES:
             assert world.memory.stores.index.sessions_of(uuid.UUID(ids[0])) == []
             assert world.memory.stores.state.counts() == {}

@@ -29,10 +29,11 @@ STDLIB_ONLY = "client"
 
 #: thing -> the modules (or folders) where it may be touched.
 ROOMS = {
-    "subprocess": {"client", "install", "cli/demo"},
+    "subprocess": {"client", "install", "cli/clipboard", "cli/demo"},
     "git": {"store/git"},
     "apsw": {"store"},
     "aiohttp": {"server"},
+    "jinja2": {"server"},
     "mcp": {"server/mcp"},
     "mcp_types": {"server/mcp"},
     "pydantic": {"server/mcp"},

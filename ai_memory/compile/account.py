@@ -28,6 +28,13 @@ _DECISION = re.compile(
     r"hemos decidido|wir nehmen|entschieden|nous avons décidé)\b",
     re.IGNORECASE,
 )
+#: How a sentence gives its reason, or the one before it its.
+_REASON = re.compile(r"\b(because|so that|porque|para que|weil|damit|parce que)\b.*", re.IGNORECASE | re.DOTALL)
+_REASON_SENTENCE = re.compile(
+    r"^(because|so that|that way|this way|otherwise|(?:the )?reasons?\b|why:|"
+    r"(?:that|this|it) (?:keeps|avoids|makes|means)\b)",
+    re.IGNORECASE,
+)
 _NEXT_HEADING = re.compile(
     r"(?:^|[.!?]\s+)\W*(next(?: steps?)?|to-?dos?|remaining|still (?:open|to do|missing)|left to do|follow-?ups?|"
     r"próximos passos|próximos pasos|nächste schritte)\W*$",
@@ -45,10 +52,11 @@ _LINE_DRESS = re.compile(r"^[\s>#*+\-•]+|\*\*|__|^\d+[.)]\s+")
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """A sentence of the session, and who said it: "user" or "agent"."""
+    """A sentence of the session, who said it ("user" or "agent"), and the reason that they gave with it, or ""."""
 
     by: str
     text: str
+    why: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,10 +103,10 @@ def account_of(observations: Sequence[Observation], cwd: str) -> Account:
     last_answer = answers[-1] if answers else ""
     last_turn = next((o for o in reversed(observations) if o.kind in (Kind.USER_PROMPT, Kind.STOP)), None)
     finished = last_turn is not None and last_turn.kind is Kind.STOP and not last_turn.note
-    tail = _sentences(last_answer)
+    tail = sentences(last_answer)
     questions = [sentence for sentence in tail if sentence.endswith(("?", "？"))]
     if prompts and not finished and prompts[-1].rstrip().endswith(("?", "？")):
-        questions.append(_sentences(prompts[-1])[-1])
+        questions.append(sentences(prompts[-1])[-1])
     return Account(
         prompts=tuple(prompts),
         last_answer=last_answer,
@@ -117,9 +125,17 @@ def _decisions(observations: Sequence[Observation]) -> Iterator[Quote]:
     for observation in observations:
         if observation.kind in (Kind.USER_PROMPT, Kind.STOP):
             by = "user" if observation.kind is Kind.USER_PROMPT else "agent"
-            for sentence in _sentences(observation.body):
+            said = sentences(observation.body)
+            for sentence, after in zip(said, [*said, ""][1:], strict=True):
                 if _DECISION.search(sentence) and not sentence.endswith(("?", "？")):
-                    yield Quote(by, sentence)
+                    yield Quote(by, sentence, _reason(sentence, after))
+
+
+def _reason(sentence: str, after: str) -> str:
+    """Give the reason that a sentence has in itself, else the one after it where that is one, else ""."""
+    if given := _REASON.search(sentence):
+        return given[0]
+    return after if _REASON_SENTENCE.match(after) else ""
 
 
 def _next_steps(answer: str) -> Iterator[str]:
@@ -130,12 +146,13 @@ def _next_steps(answer: str) -> Iterator[str]:
             yield shortened(bullet["text"].strip(), _QUOTE_LENGTH)
         elif line.strip():
             listing = bool(_NEXT_HEADING.search(line))
-    for sentence in _sentences(answer):
+    for sentence in sentences(answer):
         if _NEXT_SENTENCE.match(sentence):
             yield sentence
 
 
-def _sentences(text: str) -> list[str]:
+def sentences(text: str) -> list[str]:
+    """Take a text apart into sentences and lines, without its code, its bullets and whatever else dresses it up."""
     pieces = _SENTENCE_END.split(_FENCED_CODE.sub("", text))
     plain = (_LINE_DRESS.sub("", piece).strip() for piece in pieces)
     return [shortened(piece, _QUOTE_LENGTH) for piece in plain if len(piece) > 3 and not piece.startswith("<")]

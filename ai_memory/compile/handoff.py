@@ -24,7 +24,13 @@ def generation_of(observations: Sequence[Observation]) -> int:
 
 
 def automatic_handoff(
-    session: Session, observations: Sequence[Observation], account: Account, project: Project, *, handoff_id: UUID
+    session: Session,
+    observations: Sequence[Observation],
+    account: Account,
+    project: Project,
+    *,
+    handoff_id: UUID,
+    packet_id: str = "",
 ) -> Handoff:
     """Compile the handoff of a session so far; `account` is the account of `observations`."""
     return within_limits(
@@ -41,6 +47,7 @@ def automatic_handoff(
             files_touched=account.files,
             generation=generation_of(observations),
             created_at=session.last,
+            packet_id=packet_id,
         )
     )
 

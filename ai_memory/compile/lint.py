@@ -17,7 +17,7 @@ FLAGS = ("stale", "wrong")
 _WARNING, _INFO = "warning", "info"
 _OLD = timedelta(days=30)
 #: Pages that are titled by the words that they begin with; two may well begin alike.
-_BEGINNINGS = frozenset({"session", "memory", "narrative", "session_log"})
+_BEGINNINGS = frozenset({"session", "memory", "narrative", "session_log", "packet"})
 #: So many pages of one finding are named.
 _NAMED = 20
 #: So many findings are in the report.

@@ -54,7 +54,12 @@ def summary_of(session: Session, account: Account) -> str:
 
 
 def session_page(
-    session: Session, observations: Sequence[Observation], account: Account, *, continues: str = ""
+    session: Session,
+    observations: Sequence[Observation],
+    account: Account,
+    *,
+    continues: str = "",
+    packet: str = "",
 ) -> PageChange:
     """Compile the page `sessions/<id>.md`.
 
@@ -63,6 +68,7 @@ def session_page(
         observations: all of its observations; the page's mark says how many.
         account: what they amount to.
         continues: the path of the session page whose handoff this session took, or "".
+        packet: the path of the page of this session's packet, or "".
     """
     title = title_of(session, observations)
     summary = summary_of(session, account)
@@ -86,6 +92,7 @@ def session_page(
     sections = [
         f"# {title}\n\n{summary}.\n",
         f"Continues [[{continues}]].\n" if continues else "",
+        f"Packet: [[{packet}]].\n" if packet else "",
         _section("Prompts", _prompts(account)),
         _section("Last answer", quoted(shortened(account.last_answer, _ANSWER_LENGTH))),
         _section("How it stopped", _stop(account)),

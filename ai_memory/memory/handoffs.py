@@ -11,8 +11,11 @@ from ai_memory.capture.scope import New
 from ai_memory.client.agents import agent_named
 from ai_memory.compile.brief import Brief, brief_text
 from ai_memory.errors import BadRequestError, ConflictError, NotFoundError
+from ai_memory.memory.accounts import OWNER
 from ai_memory.memory.briefing import Briefing
+from ai_memory.memory.drafts import refused_in
 from ai_memory.memory.meters import Meter
+from ai_memory.memory.packets import Packets
 from ai_memory.memory.projects import Projects
 from ai_memory.memory.sessions import Sessions
 from ai_memory.memory.stores import Stores
@@ -22,12 +25,15 @@ from ai_memory.model.handoff import (
     Receiver,
     best,
     rendered,
+    shortened,
     superseded,
     utf16_length,
     within_limits,
 )
 from ai_memory.model.ids import new_id
+from ai_memory.model.packet import Packet
 from ai_memory.model.scope import Project, Resolved, Routing, plain_path
+from ai_memory.model.session import Session
 
 _NEWEST = 8
 _LISTING_SECONDS = 2.0
@@ -41,16 +47,31 @@ class Start:
     resolved: Resolved | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """The packet that goes with a handoff; None where there is none that may leave, and why."""
+
+    packet: Packet | None
+    problem: str = ""
+
+
 class Handoffs:
     """The batons of all projects."""
 
     def __init__(
-        self, stores: Stores, projects: Projects, sessions: Sessions, briefing: Briefing, quiet: timedelta
+        self,
+        stores: Stores,
+        projects: Projects,
+        sessions: Sessions,
+        briefing: Briefing,
+        packets: Packets,
+        quiet: timedelta,
     ) -> None:
         self._stores = stores
         self._projects = projects
         self._sessions = sessions
         self._briefing = briefing
+        self._packets = packets
         self._quiet = quiet
         self.meter = Meter()
 
@@ -147,14 +168,19 @@ class Handoffs:
         to_agent: str = "",
         from_agent: str = "other",
         cwd: str = "",
+        packet_id: str = "",
+        user: str = OWNER,
     ) -> Handoff:
         """Leave a handoff by hand, for whoever starts next in the project, wherever in it that is.
 
         Raises:
             BadRequestError: it says nothing.
+            NotFoundError: it names a packet that `user` cannot read.
         """
         if not any([summary.strip(), *open_questions, *next_steps]):
             raise BadRequestError("a handoff needs a summary, an open question or a next step")
+        if packet_id:
+            self.check_packet(packet_id, user)
         now = self._stores.clock()
         scrub = self._stores.scrubber.scrub
         handoff = Handoff(
@@ -170,6 +196,7 @@ class Handoffs:
             next_steps=tuple(scrub(item) for item in next_steps),
             files_touched=tuple(scrub(item) for item in files_touched),
             created_at=now,
+            packet_id=packet_id,
         )
         self.meter.count("begun", now)
         return self._stores.state.publish(within_limits(handoff), replacing_cwd=False)
@@ -198,6 +225,43 @@ class Handoffs:
             )
         self.meter.count("accepted", self._stores.clock())
         return taken
+
+    def check_packet(self, packet_id: str, user: str = OWNER) -> None:
+        """Refuse a packet that a handoff cannot name.
+
+        Raises:
+            NotFoundError: there is none of this id that `user` may read.
+        """
+        try:
+            self._packets.get(user, packet_id)
+        except NotFoundError:
+            shown = shortened(self._stores.scrubber.scrub(packet_id), 64)
+            raise NotFoundError(f"there is no packet {shown!r}: `ai-memory ls` lists them") from None
+
+    def carried(self, handoff: Handoff, user: str = OWNER) -> Carried:
+        """Give the packet that a handoff names, else the one that its session would leave now."""
+        try:
+            if handoff.packet_id:
+                # What a session left belongs to whoever has its project.
+                packet = self._packets.get(OWNER if handoff.from_session else user, handoff.packet_id).packet
+            elif handoff.from_session:
+                packet = self._sessions.draft(*self._source(handoff, handoff.from_session)).packet
+            else:
+                return Carried(None, "the handoff names no packet")
+        except NotFoundError as error:
+            gone = f"packet {handoff.packet_id} of the handoff is not there any more"
+            return Carried(None, gone if handoff.packet_id else str(error))
+        if refused := refused_in(packet):
+            return Carried(
+                None,
+                f"packet {packet.id} stays here, as it holds what may not travel: {'; '.join(refused)}. "
+                f"Change it first (`ai-memory save --edit`)",
+            )
+        return Carried(packet)
+
+    def _source(self, handoff: Handoff, session_id: UUID) -> tuple[Project, Session]:
+        project = self._projects.get(handoff.project_id)
+        return project, self._sessions.named(project, str(session_id))
 
     def cancel(self, project: Project, handoff_id: UUID) -> Handoff:
         """Withdraw an open handoff, so that nobody gets it.

@@ -20,12 +20,15 @@ from ai_memory.memory.meters import Meter
 from ai_memory.memory.projects import Projects
 from ai_memory.memory.stores import Stores
 from ai_memory.model.links import links_of
+from ai_memory.model.packet import in_utc
+from ai_memory.model.packet_page import packet_in
 from ai_memory.model.page import CONFLICT, Page, front_matter, is_page, parsed
 from ai_memory.model.record import record_of
 from ai_memory.model.scope import Project
 from ai_memory.model.tombstone import Tombstone
 from ai_memory.search.chunks import chunks_of
 from ai_memory.store.git import Commit, GitError, blob_of
+from ai_memory.store.packet_index import PacketRow
 from ai_memory.store.page_index import MISSING, UNREADABLE, Text, page_row
 from ai_memory.store.steps import Step, reached
 
@@ -231,12 +234,16 @@ class Indexing:
         page, problem = self._read(path, content if size <= _FILE_LIMIT else b"")
         if size > _FILE_LIMIT:
             trouble = f"larger than {_FILE_LIMIT // 1024 // 1024} MiB: it is not read"
+        packet = _packet(project, page) if page.kind == "packet" else None
+        if page.kind == "packet" and packet is None:
+            problem = problem or "the packet in it cannot be read: push it again, or restore a former version"
         problem = trouble or problem
         row = page_row(page, blob=blob, size=size, mtime=mtime, problem=problem)
         links = () if CONFLICT in page.problems else links_of(path, page.body)
         with self._stores.database.writing():
             self._stores.pages.save(project.id, row, text_of(page, blob), links)
             self._stores.records.save(project.id, path, record_of(page))
+            self._stores.packets.save(project.id, path, packet)
         self._session(project, path, page.front)
 
     def _remove(self, project: Project, path: str) -> bool:
@@ -327,6 +334,14 @@ class Indexing:
         return dict(_files(self._stores.wiki.folder(project), note)), tuple(closed)
 
 
+def _packet(project: Project, page: Page) -> PacketRow | None:
+    kept = packet_in(page.front, page.body)
+    if kept is None:
+        return None
+    packet, created = kept.packet, in_utc(kept.packet.created_at)
+    return PacketRow(packet.id, project.id, page.path, kept.owner, kept.draft, created, packet.created_at, packet.goal)
+
+
 def _content(file: Path) -> tuple[bytes, os.stat_result] | None:
     """Read a file, None when it is gone this moment; of one that is too large only what the system says of it."""
     try:
@@ -360,8 +375,11 @@ def read_page(path: str, content: bytes, scrub: Callable[[str], str] | None = No
 
 
 def text_of(page: Page, blob: str) -> Text:
-    """Give what can be searched of a page; nothing where a merge was left in the middle."""
-    if CONFLICT in page.problems:
+    """Give what can be searched of a page; nothing where a merge was left in the middle.
+
+    Nor of the draft of a packet, while nobody has made it theirs: the page of its session says the same.
+    """
+    if CONFLICT in page.problems or (page.kind == "packet" and page.sealed):
         return Text(blob, page.title, None, ())
     chunks = [(each.heading, each.body, each.words) for each in chunks_of(page)]
     return Text(blob, page.title, page.expires_at, chunks)

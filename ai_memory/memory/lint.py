@@ -81,7 +81,7 @@ class Lint:
                 return Report(findings, "")
             self._stores.wiki.git.check_free()
             subject = f"lint {project.label}: {warnings} warning{'' if warnings == 1 else 's'}"
-            self._pages.keep(project, report_page(findings), subject=subject, author=COMMITTER)
+            self._pages.keep(project, [report_page(findings)], subject=subject, author=COMMITTER)
             return Report(findings, REPORT)
 
     def _broken(self, project: Project) -> dict[str, list[Link]]:

@@ -15,9 +15,11 @@ from ai_memory.capture.scope import Defaults
 from ai_memory.capture.scrub import Scrubber
 from ai_memory.config import Settings, home_directory
 from ai_memory.errors import StorageError
+from ai_memory.memory.accounts import Accounts
 from ai_memory.memory.at_work import AtWork
 from ai_memory.memory.backup import save
 from ai_memory.memory.briefing import Briefing
+from ai_memory.memory.drafts import Drafts
 from ai_memory.memory.embedding import Embedding
 from ai_memory.memory.export import Bundle, pack
 from ai_memory.memory.feedback import Feedback
@@ -30,6 +32,7 @@ from ai_memory.memory.merge import Merge
 from ai_memory.memory.meters import Meter
 from ai_memory.memory.moves import Moves
 from ai_memory.memory.outside import Outside
+from ai_memory.memory.packets import Packets
 from ai_memory.memory.pages import Pages
 from ai_memory.memory.projects import Projects
 from ai_memory.memory.purge import Purge
@@ -38,6 +41,7 @@ from ai_memory.memory.records import Records
 from ai_memory.memory.scopes import Scopes
 from ai_memory.memory.sessions import Sessions
 from ai_memory.memory.stores import check_wiki, open_stores, utc_now
+from ai_memory.memory.teams import Teams
 from ai_memory.memory.upgrade import upgrade, wiki_format
 from ai_memory.memory.upkeep import Upkeep
 from ai_memory.model.handoff import stamp
@@ -117,13 +121,17 @@ class Memory:
             self.recall = Recall(self.stores, self.projects, self.embedding)
             idle = timedelta(seconds=settings["session_idle_secs"])
             self.memories = Memories(self.stores, self.projects, self.pages)
+            self.accounts = Accounts(self.stores)
+            self.packets = Packets(self.stores, self.projects, self.pages)
+            self.teams = Teams(self.stores, self.accounts, self.packets.clear_team)
             self.scopes = Scopes(self.stores, self.projects, alive=idle)
-            self.sessions = Sessions(self.stores, self.projects, self.pages, idle)
+            drafts = Drafts(self.stores, self.projects)
+            self.sessions = Sessions(self.stores, self.projects, self.pages, drafts, idle)
             quiet = timedelta(seconds=settings["handoff_quiet_secs"])
             self.briefing = Briefing(self.stores, self.projects)
             self.feedback = Feedback(self.stores, self.projects)
             self.lint = Lint(self.stores, self.projects, self.pages)
-            self.handoffs = Handoffs(self.stores, self.projects, self.sessions, self.briefing, quiet)
+            self.handoffs = Handoffs(self.stores, self.projects, self.sessions, self.briefing, self.packets, quiet)
             policy = Policy(settings["capture_prompts"], settings["capture_assistant"])
             self.intake = Intake(self.stores, self.projects, policy, self.sessions.note_change)
             at_work = AtWork(self.stores, self.sessions, self.intake, quiet)
@@ -155,6 +163,8 @@ class Memory:
             # What is left over is due again at the next start; in the middle of somebody's merge that is all.
             with suppress(MergeUnfinishedError):
                 self.sessions.settle(_GRACE_SECONDS)
+                if self.packets.has_due():
+                    self.packets.settle(_GRACE_SECONDS)
             self.upkeep.reads.flush(now=True)
 
     def backup(self) -> IO[bytes]:
@@ -254,6 +264,7 @@ class Memory:
                 "sessions": index["sessions"],
                 "observations": index["observations"],
                 "handoffs": self.stores.state.counts(),
+                "packets": self.packets.counts(),
             },
             "derived": {
                 "sessions_uncompiled": index["uncompiled"],
@@ -278,6 +289,7 @@ class Memory:
                 "pages": self.pages.meter.report(),
                 "indexing": self.indexing.meter.report(),
                 "handoffs": self.handoffs.meter.report(),
+                "packets": self.packets.meter.report(),
                 "catch_up": self.catch_up_meter.report(),
                 "upkeep": self.upkeep.meter.report(),
                 "embedding": self.embedding.meter.report(),

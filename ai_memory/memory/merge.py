@@ -218,6 +218,7 @@ class Merge:
         _drop_empty(stores.rawlog.path(*homes[0], source_id).parent)
         reached(Step.MOVE_RAW)
         stores.state.move_handoffs(source_id, self._projects.get(target_id))
+        stores.state.inbox.move(source_id, target_id)
         for path, moved_to in files.items():
             stores.state.reads.move(source_id, target_id, path, moved_to)
             stores.state.feedback.move(source_id, target_id, path, moved_to)

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
+from ai_memory.compile.packet import is_of_session
 from ai_memory.compile.session_page import session_path
 from ai_memory.errors import BadRequestError, ConflictError, NotFoundError
 from ai_memory.memory import ledgers
@@ -402,14 +403,14 @@ class Moves:
                 error = BadRequestError(f"session {session_id} is in {source.label} already")
                 error.status = 422
                 raise error
-            self._stores.wiki.file(source, session_path(session_id))
+            page = session_path(session_id)
+            self._stores.wiki.file(source, page)
             if target:
                 self._check_free(target, session_id)
             if confirm:
                 self._at_work.check(source, session_id, force=force)
                 self._at_work.bring_up_to_date(source, session_id)
                 session = self._stores.index.session(source.id, session_id) or session
-            page = session_path(session_id)
             observations = _observations(self._stores, path)
             report: dict[str, object] = {
                 "session_id": str(session_id),
@@ -450,18 +451,22 @@ class Moves:
         if self._stores.rawlog.holds(target.workspace_id, target.id, session_id):
             log = self._stores.rawlog.path(target.workspace_id, target.id, session_id)
             raise ConflictError(f"{target.label} has a raw log of session {session_id} already: remove {log} first")
-        if self._stores.pages.page(target.id, page):
-            raise ConflictError(f"{target.label} has a page {page} already")
+        for row in self._stores.pages.pages(target.id):
+            if is_of_session(session_id, row.path):
+                raise ConflictError(f"{target.label} has a page {row.path} already")
 
     def _session_order(
         self, source: Project, target: Project, session_id: UUID, observations: Sequence[Observation]
     ) -> dict[str, object]:
-        wiki, page = self._stores.wiki, session_path(session_id)
+        wiki = self._stores.wiki
+        known = {row.path for row in self._stores.pages.pages(source.id)} | wiki.gone.get(source.id, {}).keys()
+        pages = {session_path(session_id), *(path for path in known if is_of_session(session_id, path))}
         recorded = ledgers.lines_of(observations, self._stores.scrubber.scrub)
         lines = ledgers.found_in(wiki.folder(source), recorded)
-        grave = wiki.gone.get(source.id, {}).get(page)
+        graves = [grave for path, grave in wiki.gone.get(source.id, {}).items() if path in pages]
         return {
             "session": str(session_id),
+            "pages": sorted(pages),
             "source": str(source.id),
             "from": str(source.workspace_id),
             "target": str(target.id),
@@ -469,41 +474,46 @@ class Moves:
             "lines": lines,
             "taken": ledgers.digests_of(wiki.folder(source), lines),
             "given": ledgers.digests_of(wiki.folder(target), lines),
-            "grave": grave.line if grave and grave.verb != MOVE_SESSION else "",
+            "graves": [grave.line for grave in graves if grave.verb != MOVE_SESSION],
             "subject": f"move-session {str(session_id)[:8]}: {source.label} -> {target.label}",
         }
 
     def _do_move_session(self, order: Order) -> str:
         stores, wiki, at = self._stores, self._stores.wiki, datetime.fromisoformat(order["at"])
-        session, page = UUID(order["session"]), session_path(UUID(order["session"]))
+        session = UUID(order["session"])
+        # An order of a former version knows no packets, and one grave.
+        pages = order.get("pages", [session_path(session)])
+        graves = order.get("graves", [each for each in [order.get("grave")] if each])
         source_id, target_id = UUID(order["source"]), UUID(order["target"])
         old, new = f"{order['from']}/{source_id}", f"{order['to']}/{target_id}"
-        wiki.revive(wiki.root / new, [str(session), page])
+        wiki.revive(wiki.root / new, [str(session), *pages])
         stores.operations.changed()
-        if order["grave"]:
-            # Its page was deleted before it moved, and stays deleted.
-            _, when, verb, what = order["grave"].split(" ", 3)
+        for grave in graves:
+            # What was deleted before it moved stays deleted.
+            _, when, verb, what = grave.split(" ", 3)
             wiki.bury(wiki.root / new, [Tombstone(datetime.fromisoformat(when), verb, what)])
-        moved = [_tombstone(MOVE_SESSION, f"{what} {target_id}", at) for what in (session, page)]
+        moved = [_tombstone(MOVE_SESSION, f"{what} {target_id}", at) for what in (session, *pages)]
         wiki.bury(wiki.root / old, moved)
-        rename_once(wiki.root / old / page, wiki.root / new / page)
+        for page in pages:
+            rename_once(wiki.root / old / page, wiki.root / new / page)
         ledgers.remove(wiki.root / old, order["lines"], order["taken"])
         ledgers.add(wiki.root / new, order["lines"], order["given"])
         reached(Step.MOVE_FILES)
-        paths = [f"{home}/{path}" for home in (old, new) for path in (page, *order["lines"], MANIFEST)]
+        paths = [f"{home}/{path}" for home in (old, new) for path in (*pages, *order["lines"], MANIFEST)]
         oid = wiki.git.commit([*paths, f"{order['to']}/{MANIFEST}"], order["subject"], author=author_of(order), at=at)
         reached(Step.MOVE_COMMITTED)
         stores.rawlog.move_session(session, (UUID(order["from"]), source_id), (UUID(order["to"]), target_id))
         reached(Step.MOVE_RAW)
         target = self._projects.get(target_id)
         stores.state.move_handoffs(source_id, target, session)
-        stores.state.reads.move(source_id, target_id, page)
-        stores.state.feedback.move(source_id, target_id, page)
+        for page in pages:
+            stores.state.reads.move(source_id, target_id, page)
+            stores.state.feedback.move(source_id, target_id, page)
         reached(Step.MOVE_STATE)
         stores.index.move(session, source_id, target_id, order["keys"])
         self._indexing.commits()
-        self._indexing.files(self._projects.get(source_id), [page])
-        self._indexing.files(target, [page])
+        self._indexing.files(self._projects.get(source_id), pages)
+        self._indexing.files(target, pages)
         reached(Step.MOVE_INDEX)
         self._at_work.forget(source_id, session)
         return oid

@@ -650,14 +650,14 @@ class Pages:
     def keep(
         self,
         project: Project,
-        change: PageChange,
+        changes: Sequence[PageChange],
         *,
         subject: str = "",
         author: tuple[str, str],
         appends: Sequence[Append] = (),
         mark: Callable[[], None] = lambda: None,
     ) -> str:
-        """Write a page that was compiled, unless somebody else has taken it over; a subject makes it a commit.
+        """Write pages that were compiled, but none that somebody else has taken over; a subject makes it a commit.
 
         Returns:
             the commit, "" when none was made.
@@ -665,11 +665,12 @@ class Pages:
         with self._stores.wiki.lock:
             self._check_free(project)
             pages: dict[str, Scrubbed] = {}
-            if refusal := self._refusal(project, change.path):
-                self.meter.count(f"left alone ({refusal})", self._stores.clock())
-            else:
-                # A seal is a digest of what was scrubbed: it can hold no secret.
-                pages[change.path] = Scrubbed(sealed(self._stores.scrubber.scrub(change.text)))
+            for change in changes:
+                if refusal := self._refusal(project, change.path):
+                    self.meter.count(f"left alone ({refusal})", self._stores.clock())
+                else:
+                    # A seal is a digest of what was scrubbed: it can hold no secret.
+                    pages[change.path] = Scrubbed(sealed(self._stores.scrubber.scrub(change.text)))
             if subject:
                 return self._commit(project, pages, subject, author=author, appends=appends, mark=mark)
             self._stores.wiki.write(project, pages)

@@ -352,6 +352,11 @@ class Projects:
             name = legal_name(repo, lambda name: self.called(workspace, name) is not None)
             return self._save(Project(new_id(self._clock()), home.id, home.name, name, repo=repo))
 
+    def users(self) -> dict[UUID, str]:
+        """Say for every project whose it is: the user of its workspace where it is a user's, else ""."""
+        users = {each.id: each.user for each in self._workspaces}
+        return {each.id: users.get(each.workspace_id, "") if each.repo else "" for each in self.all()}
+
     def check_name(self, name: str, what: str) -> None:
         """Refuse what cannot be the name of a "project" or "workspace"; names stand in manifests and commits.
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
 from ai_memory.capture.payload import session_key
 from ai_memory.client import spool
+from ai_memory.compile.packet import is_of_session
 from ai_memory.compile.session_page import session_path
 from ai_memory.errors import ConflictError, NotFoundError, StorageError
 from ai_memory.memory import ledgers
@@ -27,6 +28,7 @@ from ai_memory.memory.projects import Projects
 from ai_memory.memory.stores import Stores
 from ai_memory.model.event import Observation
 from ai_memory.model.former import PURGE_PROJECT, purged_line, up
+from ai_memory.model.packet_page import page_path
 from ai_memory.model.page import is_ledger, writable_page_path
 from ai_memory.model.scope import Project
 from ai_memory.model.tombstone import Tombstone
@@ -98,9 +100,10 @@ class Purge:
             project = self._projects.get(project.id)
             folder = self._stores.wiki.folder(project)
             observations, committed = self._recorded(project, session_id)
-            page = session_path(session_id)
-            self._stores.wiki.file(project, page)
-            files = self._session_files(project, session_id)
+            pages = self._pages_of(project, session_id)
+            for page in pages:
+                self._stores.wiki.file(project, page)
+            files = self._session_files(project, session_id, pages)
             # What was purged before may still have to leave the history.
             again = history and self._stores.wiki.is_gone(project.id, str(session_id))
             if not files and not again and self._stores.index.session(project.id, session_id) is None:
@@ -115,7 +118,7 @@ class Purge:
                 "dry_run": not confirm,
                 "history": history,
                 "observations_deleted": len(observations),
-                "pages_deleted": int(self._stores.wiki.has(project, page)),
+                "pages_deleted": sum(self._stores.wiki.has(project, page) for page in pages),
                 "versions_deleted": self._versions(project, session_id) if history else 0,
                 "ledger_lines_deleted": sum(map(len, lines.values())),
                 "handoffs_deleted": self._stores.state.count_handoffs(project.id, session_id),
@@ -130,6 +133,7 @@ class Purge:
             order = {
                 **self._scope(project, writer),
                 "session": str(session_id),
+                "pages": pages,
                 "lines": lines,
                 "former_lines": [] if observations else self._lines_of_purge(project, session_id),
                 "digests": ledgers.digests_of(folder, lines),
@@ -281,15 +285,24 @@ class Purge:
         return found
 
     def _versions(self, project: Project, session_id: UUID) -> int:
-        """Count the versions that a session's page has in git, also where the page was purged before."""
-        git, path = self._stores.wiki.git, f"{project.workspace_id}/{project.id}/{session_path(session_id)}"
-        return sum(change.path == path and bool(change.blob) for commit in git.commits() for change in commit.changes)
+        """Count the versions that a session's pages have in git, also where they were purged before."""
+        home = f"{project.workspace_id}/{project.id}/"
+        return sum(
+            bool(change.blob) and change.path.startswith(home) and is_of_session(session_id, change.path[len(home) :])
+            for commit in self._stores.wiki.git.commits()
+            for change in commit.changes
+        )
 
-    def _session_files(self, project: Project, session_id: UUID) -> list[Path]:
-        raw = _raw_folder(self._stores, project)
+    def _pages_of(self, project: Project, session_id: UUID) -> list[str]:
+        """List the pages of a session: its own, whether or not that is there, and those of its packets."""
+        page = session_path(session_id)
+        there = [row.path for row in self._stores.pages.pages(project.id) if is_of_session(session_id, row.path)]
+        return [page, *(path for path in there if path != page)]
+
+    def _session_files(self, project: Project, session_id: UUID, pages: Sequence[str]) -> list[Path]:
+        raw, folder = _raw_folder(self._stores, project), self._stores.wiki.folder(project)
         files = [*raw.glob(f"{session_id}.*"), *(raw / "transcripts").glob(f"{session_id}.*")]
-        page = self._stores.wiki.folder(project) / session_path(session_id)
-        return [file for file in [*files, page] if file.is_file()]
+        return [file for file in [*files, *(folder / page for page in pages)] if file.is_file()]
 
     def _absence(self, project: Project, session_id: UUID) -> str:
         if self._stores.wiki.is_gone(project.id, str(session_id)):
@@ -311,29 +324,32 @@ class Purge:
     def _do_session(self, order: Order) -> str:
         stores, at = self._stores, datetime.fromisoformat(order["at"])
         workspace, project, session = UUID(order["workspace"]), UUID(order["project"]), UUID(order["session"])
-        folder, page = stores.wiki.root / order["workspace"] / order["project"], session_path(session)
-        when = at.replace(microsecond=0)
-        stores.wiki.bury(
-            folder, [Tombstone(when, "purge-session", str(session)), Tombstone(when, "purge-session", page)]
-        )
+        # An order of a former version knows no packets.
+        pages = order.get("pages", [session_path(session)])
+        folder, when = stores.wiki.root / order["workspace"] / order["project"], at.replace(microsecond=0)
+        stores.wiki.bury(folder, [Tombstone(when, "purge-session", what) for what in (str(session), *pages)])
         stores.operations.changed()
         reached(Step.PURGE_BURIED)
-        stores.wiki.remove(f"{workspace}/{project}/{page}")
+        for page in pages:
+            stores.wiki.remove(f"{workspace}/{project}/{page}")
         ledgers.remove(folder, order["lines"], order["digests"])
         reached(Step.PURGE_FILES)
-        paths = [page, *order["lines"], MANIFEST]
+        paths = [*pages, *order["lines"], MANIFEST]
         oid = self._commit(order, [f"{workspace}/{project}/{path}" for path in paths], _subject("purge-session", order))
-        stores.wiki.unmarked.discard(f"{workspace}/{project}/{page}")
+        stores.wiki.unmarked.discard(f"{workspace}/{project}/{session_path(session)}")
         stores.rawlog.remove(workspace, project, session)
         reached(Step.PURGE_RAW)
         stores.state.forget_handoffs(project, session)
-        stores.state.reads.forget(project, [page])
-        stores.state.feedback.forget(project, [page])
+        stores.state.reads.forget(project, pages)
+        stores.state.feedback.forget(project, pages)
+        inbox = stores.state.inbox
+        waiting = [each.id for each in inbox.for_project(project) if is_of_session(session, page_path(each.id))]
+        inbox.forget(project, waiting)
         reached(Step.PURGE_STATE)
         self._indexing.commits()
         stores.index.forget(project, session)
         stores.index.drop_keys(project, order["keys"])
-        stores.pages.forget_pages([(project, page)])
+        stores.pages.forget_pages([(project, page) for page in pages])
         reached(Step.PURGE_INDEX)
         self._clear_spool(order)
         self._at_work.forget(project, session)
@@ -355,6 +371,7 @@ class Purge:
         stores.state.forget_handoffs(project)
         stores.state.reads.forget(project)
         stores.state.feedback.forget(project)
+        stores.state.inbox.forget(project)
         stores.state.forget_purged(project)
         reached(Step.PURGE_STATE)
         self._projects.reload()
@@ -380,6 +397,8 @@ class Purge:
         oid = self._commit(order, [prefix + page, prefix + MANIFEST], _subject("purge-page", order))
         stores.state.reads.forget(project, [page])
         stores.state.feedback.forget(project, [page])
+        inbox = stores.state.inbox
+        inbox.forget(project, [each.id for each in inbox.for_project(project) if page_path(each.id) == page])
         reached(Step.PURGE_STATE)
         self._indexing.commits()
         stores.pages.forget_pages([(project, page)])
@@ -421,9 +440,9 @@ class Purge:
         self._indexing.commits()
         if order["purge"] == "purge-session":
             # Also what it said in the projects that it moved away from.
-            page = session_path(UUID(order["session"]))
+            pages = order.get("pages", [session_path(UUID(order["session"]))])
             elsewhere = [each.id for each in self._projects.all() if str(each.id) not in kept]
-            stores.pages.forget_pages([(each, page) for each in elsewhere])
+            stores.pages.forget_pages([(each, page) for each in elsewhere for page in pages])
         elif order["purge"] == "purge-page":
             stores.pages.forget_pages([(UUID(each), order["page"]) for each in order["ids"]])
         return stores.wiki.git.head()
@@ -436,9 +455,9 @@ class Purge:
 
     def _gone(self, order: Order) -> Callable[[str], bool]:
         if order["purge"] == "purge-session":
-            page, kept = f"/{session_path(UUID(order['session']))}", {str(each) for each in self._kept(order)}
+            session, kept = UUID(order["session"]), {str(each) for each in self._kept(order)}
             # Also where it was before it moved.
-            return lambda path: path.endswith(page) and _project_of(path) not in kept
+            return lambda path: _project_of(path) not in kept and is_of_session(session, path.split("/", 2)[-1])
         ids = set(order["ids"])
         if order["purge"] == "purge-page":
             return lambda path: _project_of(path) in ids and path.split("/", 2)[2:] == [order["page"]]

@@ -35,12 +35,14 @@ class Who:
         session: the agent's own id of the session, "" when unknown.
         routing: what a client on the caller's machine found out about its directory (parameters of `/hook`).
         user: who the token stands for, "" when tokens name nobody.
+        token_hash8: the first eight digits of the token's SHA-256, "" without one; by it people tell tokens apart.
     """
 
     agent: str = ""
     session: str = ""
     routing: Mapping[str, str] = field(default_factory=dict)
     user: str = ""
+    token_hash8: str = ""
 
 
 class Scopes:

@@ -21,6 +21,7 @@ from ai_memory.compile.handoff import automatic_handoff
 from ai_memory.compile.session_page import ledger_lines, session_in, session_page, session_path, title_of
 from ai_memory.errors import NotFoundError
 from ai_memory.memory import ledgers
+from ai_memory.memory.drafts import Draft, Drafts
 from ai_memory.memory.meters import Meter
 from ai_memory.memory.pages import Pages
 from ai_memory.memory.projects import Projects
@@ -47,10 +48,11 @@ _TURN_ENDS = frozenset({Kind.STOP, *_COMMITS})
 class Sessions:
     """Sessions of all projects."""
 
-    def __init__(self, stores: Stores, projects: Projects, pages: Pages, idle: timedelta) -> None:
+    def __init__(self, stores: Stores, projects: Projects, pages: Pages, drafts: Drafts, idle: timedelta) -> None:
         self._stores = stores
         self._projects = projects
         self._pages = pages
+        self._drafts = drafts
         self._idle = idle
         self._due: dict[tuple[UUID, UUID], str] = {}
         self._due_lock = threading.Lock()
@@ -161,11 +163,25 @@ class Sessions:
 
     def _write(self, project: Project, session: Session, observations: list[Observation], label: str) -> str:
         account = account_of(observations, session.cwd)
-        page = session_page(session, observations, account, continues=self._continued(session))
         over = label in ("session", "idle")
-        if session.compiled < session.observations or over:
+        draft = None
+        if over or session.is_over or label == "handoff":
+            found = self._drafts.of(project, session, observations, account)
+            draft = found if isinstance(found, Draft) else None
+        page = session_page(
+            session,
+            observations,
+            account,
+            continues=self._continued(session),
+            packet=draft.path if draft else self._drafts.newest_page(project, session),
+        )
+        pages = [page, draft.change] if draft and draft.change else [page]
+        if session.compiled < session.observations or over or draft:
             handoff_id = new_id(self._stores.clock())
-            handoff = automatic_handoff(session, observations, account, project, handoff_id=handoff_id)
+            packet_id = draft.packet.id if draft else ""
+            handoff = automatic_handoff(
+                session, observations, account, project, handoff_id=handoff_id, packet_id=packet_id
+            )
             self._stores.state.publish(handoff, replacing_cwd=over)
         reached(Step.CHECKPOINT_HANDED_OVER)
         count = session.observations
@@ -173,14 +189,14 @@ class Sessions:
         author = (agent.title if agent.name == session.agent else session.agent, f"{session.agent}@local")
         if not label:
             self._pages.keep(
-                project, page, author=author, mark=lambda: self._stores.index.mark(session, compiled=count)
+                project, pages, author=author, mark=lambda: self._stores.index.mark(session, compiled=count)
             )
             reached(Step.CHECKPOINT_WRITTEN)
             return ""
         ledger = ledger_lines(observations[self._committed(project, session, page.path) :])
         return self._pages.keep(
             project,
-            page,
+            pages,
             subject=_subject(label, session, title_of(session, observations), project),
             appends=[Append(path, self._stores.scrubber.scrub(text)) for path, text in ledger.items()],
             author=author,
@@ -250,6 +266,46 @@ class Sessions:
                 f"what was recorded of session {session.id} was removed when its time was over: its page "
                 f"{session_path(session.id)} is what is left"
             ) from None
+
+    def newest(self, project: Project) -> Session:
+        """Find the session of a project that did something last.
+
+        Raises:
+            NotFoundError: none has.
+        """
+        gone = self._stores.wiki.is_gone
+        for session in self._stores.index.recent(project_id=project.id, limit=None):
+            if session.counts and not gone(project.id, session_path(session.id)):
+                return session
+        raise NotFoundError(f"{project.label} has no session that did anything")
+
+    def part(self, native: str, project: Project | None) -> tuple[Project, Session]:
+        """Find the part of a session that is in a project, else the newest one; `native` is its id or the agent's own.
+
+        Raises:
+            NotFoundError: it has none that did anything.
+        """
+        parts = [
+            (home, part)
+            for part in self._stores.index.sessions_of(session_uuid(native))
+            if part.counts and (home := self._projects.known(part.project_id))
+        ]
+        here = [(home, part) for home, part in parts if project and home.id == project.id]
+        if not parts:
+            raise NotFoundError(f"there is no session {native} that did anything")
+        return max(here or parts, key=lambda each: each[1].last)
+
+    def draft(self, project: Project, session: Session) -> Draft:
+        """Give the packet of a session as it is now, whether or not the session is over; nothing is written.
+
+        Raises:
+            NotFoundError: it has none; the message says why.
+        """
+        observations = [_slim(observation) for observation in self.observations(project, session)]
+        found = self._drafts.of(project, session, observations, account_of(observations, session.cwd))
+        if isinstance(found, Draft):
+            return found
+        raise NotFoundError(f"session {session.id} of {project.label} {found}")
 
     def count_elsewhere(self, session: Session) -> int:
         """Count the observations of a session in other projects that it worked in."""

@@ -13,6 +13,7 @@ from ai_memory.capture.scrub import Scrubber
 from ai_memory.errors import StorageError
 from ai_memory.store.index import Index
 from ai_memory.store.operations import Operations
+from ai_memory.store.packet_index import PacketIndex
 from ai_memory.store.page_index import PageIndex
 from ai_memory.store.page_search import PageSearch
 from ai_memory.store.rawlog import RawLog
@@ -45,6 +46,7 @@ class Stores:
     pages: PageIndex
     page_search: PageSearch
     records: RecordIndex
+    packets: PacketIndex
     turns: TurnIndex
     words: Words
     vectors: Vectors
@@ -108,7 +110,10 @@ def open_stores(data_dir: Path, scrubber: Scrubber, clock: Callable[[], datetime
     is_new = not wiki.git.head() and not any(True for _ in rawlog.files())
     state_lost = not is_new and not (data_dir / STATE).exists()
     if state_lost:
-        _log.warning("%s was gone: open handoffs and counts of reads are lost, and it begins anew", data_dir / STATE)
+        _log.warning(
+            "%s was gone: open handoffs, counts of reads, tokens and teams of packets are lost, and it begins anew",
+            data_dir / STATE,
+        )
     state = State(data_dir / STATE)
     wiki.purged = state.purged()
     return Stores(
@@ -120,6 +125,7 @@ def open_stores(data_dir: Path, scrubber: Scrubber, clock: Callable[[], datetime
         pages=PageIndex(database),
         page_search=PageSearch(database),
         records=RecordIndex(database),
+        packets=PacketIndex(database),
         turns=TurnIndex(database),
         words=Words(database),
         vectors=Vectors(database),

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from itertools import islice
 
 from ai_memory.compile.decay import Decay
+from ai_memory.compile.packet import mark_in, mark_of
 from ai_memory.compile.session_page import session_of
 from ai_memory.memory.indexing import Indexing
 from ai_memory.memory.pages import Pages
@@ -175,7 +176,10 @@ class Sweep:
             for tombstone in self._stores.wiki.gone.get(project.id, {}).values()
             if tombstone.verb in _FORGETTABLE and tombstone.at < before
         ]
-        return [path for path in old if not self._is_left(project, path)]
+        # Of a packet it is the session that would be drafted again.
+        logs = self._stores.rawlog.files() if any(map(mark_in, old)) else []
+        sessions = {mark_of(file.session_id) for file in logs if file.project_id == project.id}
+        return [path for path in old if mark_in(path) not in sessions and not self._is_left(project, path)]
 
     def _is_left(self, project: Project, path: str) -> bool:
         session_id = session_of(path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from shlex import quote
 from uuid import UUID
 
 from ai_memory.model.scope import contains
@@ -40,6 +41,7 @@ class Handoff:
         accepted_by: the wire name of the agent that took it, or "".
         accepted_at: when it was taken.
         accepted_by_session: the session that took it.
+        packet_id: the packet that says the same for other tools, or "".
     """
 
     id: UUID
@@ -59,6 +61,7 @@ class Handoff:
     accepted_by: str = ""
     accepted_at: datetime | None = None
     accepted_by_session: UUID | None = None
+    packet_id: str = ""
 
     @property
     def manual(self) -> bool:
@@ -86,6 +89,7 @@ class Handoff:
             "accepted_by_session": str(self.accepted_by_session) if self.accepted_by_session else None,
             "owner_user": None,
             "accepted_by_user": None,
+            "packet_id": self.packet_id or None,
         }
 
 
@@ -186,7 +190,9 @@ def rendered(handoff: Handoff) -> str:
         '`memory_handoff_accept` will answer `{"handoff": null}`. '
         "Ask `memory_query` or `memory_recent` for anything older.*\n"
     )
+    named = one_line(handoff.packet_id)
     parts = [
+        f"Packet `{named}`: `ai-memory resume {quote(named)}` prints it.\n" if named else "",
         _section("Open questions", [f"- {one_line(item)}" for item in handoff.open_questions]),
         _section("Next steps", [f"- {one_line(item)}" for item in handoff.next_steps]),
         _section("Files touched", [f"- `{one_line(item)}`" for item in handoff.files_touched]),

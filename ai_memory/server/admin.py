@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from functools import partial
 
 from aiohttp import web
@@ -10,7 +11,11 @@ from aiohttp import web
 from ai_memory.capture.scope import New
 from ai_memory.client.agents import AGENTS, OTHER, agent_named
 from ai_memory.errors import BadRequestError, NotFoundError
+from ai_memory.memory.drafts import Draft
 from ai_memory.model.handoff import stamp
+from ai_memory.model.packet import stored_form
+from ai_memory.model.scope import Project
+from ai_memory.model.session import Session
 from ai_memory.server import asked
 from ai_memory.server.keys import BIND, MEMORY, USERS
 
@@ -135,7 +140,10 @@ async def handoff_begin(request: web.Request) -> web.Response:
         files_touched=asked.texts(body, "files_touched"),
         to_agent=asked.text(body, "to_agent"),
         from_agent=asked.text(body, "from_agent"),
+        packet_id=asked.text(body, "packet_id"),
     )
+    if named := asked.text(body, "packet_id"):
+        await asyncio.to_thread(memory.handoffs.check_packet, named)
     resolved = await asyncio.to_thread(memory.projects.ensure, memory.projects.routing(asked.place(body)))
     handoff = await asyncio.to_thread(begin, resolved.project)
     return web.json_response(
@@ -153,7 +161,43 @@ async def handoff_accept(request: web.Request) -> web.Response:
             project, handoff_id=asked.uuid(named) if named else None, by=asked.text(body, "agent"), session=None
         )
     )
-    return web.json_response({"handoff": handoff.as_json() if handoff else None, "scope": project.label})
+    answer: dict[str, object] = {"handoff": handoff.as_json() if handoff else None, "scope": project.label}
+    if handoff and asked.flag(body, "packet"):
+        carried = await asyncio.to_thread(memory.handoffs.carried, handoff)
+        answer["packet"] = json.loads(stored_form(carried.packet)) if carried.packet else None
+        answer["packet_problem"] = carried.problem or None
+    return web.json_response(answer)
+
+
+async def draft(request: web.Request) -> web.Response:
+    """GET /admin/packets/draft: the packet of the session named, else of the newest one where the caller is.
+
+    It is what the session would leave now, at work or over; nothing is written.
+    """
+    memory, query = request.app[MEMORY], request.query
+    found = memory.projects.look_up(memory.projects.routing(query))
+    project = None if isinstance(found, New) else found.project
+
+    def look() -> tuple[Project, Session, Draft]:
+        if named := query.get("session", ""):
+            home, session = memory.sessions.part(named, project)
+        elif project:
+            home, session = project, memory.sessions.newest(project)
+        else:
+            raise NotFoundError("nothing was recorded here yet: name the session, or go to its directory")
+        return home, session, memory.sessions.draft(home, session)
+
+    home, session, drafted = await asyncio.to_thread(look)
+    return web.json_response(
+        {
+            "packet": json.loads(stored_form(drafted.packet)),
+            "session_id": str(session.id),
+            "scope": home.label,
+            "path": drafted.path,
+            "saved": drafted.change is None,
+            "refused": list(drafted.refused),
+        }
+    )
 
 
 async def handoff_cancel(request: web.Request) -> web.Response:
@@ -174,4 +218,5 @@ ROUTES = [
     web.post("/admin/handoffs/begin", handoff_begin),
     web.post("/admin/handoffs/accept", handoff_accept),
     web.post("/admin/handoffs/cancel", handoff_cancel),
+    web.get("/admin/packets/draft", draft),
 ]

@@ -9,55 +9,106 @@ import hmac
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from types import MappingProxyType
-from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from ai_memory.config import is_loopback, split_address
 from ai_memory.errors import AiMemoryError
+from ai_memory.memory.accounts import OWNER
 from ai_memory.memory.memory import Memory
 from ai_memory.server import (
     admin,
     backup,
+    browsers,
     care,
+    device,
     embed,
     handoff,
     health,
     hooks,
     moves,
+    packets,
     pages,
     records,
     search,
+    teams,
+    tokens,
     upkeep,
     users,
+    wire,
 )
-from ai_memory.server.keys import BIND, HOSTS, MEMORY, QUEUE, TOKEN, USERS, WORKER
+from ai_memory.server.keys import (
+    BEARERS,
+    BIND,
+    BROWSERS,
+    EXTERNAL,
+    HOSTS,
+    MEMORY,
+    PACKETS,
+    QUEUE,
+    TOKEN,
+    TRUSTING,
+    USERS,
+    WORKER,
+)
 from ai_memory.server.mcp_later import Later
-from ai_memory.server.worker import Backfill, IntakeQueue, Watcher, Worker
+from ai_memory.server.worker import Backfill, IntakeQueue, PacketQueue, Watcher, Worker
 
 _log = logging.getLogger(__name__)
 
 BODY_LIMIT = 10 * 1024 * 1024
 Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
+#: Paths that need no token.
+_OPEN = health.OPEN | device.OPEN
+#: What `ltm-server` serves: what belongs to packets.
+_PACKETS = (packets, teams, device, tokens)
+_DOORS = (
+    health,
+    hooks,
+    handoff,
+    admin,
+    pages,
+    search,
+    backup,
+    care,
+    upkeep,
+    embed,
+    moves,
+    records,
+)
 
 
-def create_app(memory: Memory, *, bind: str) -> web.Application:
+def create_app(memory: Memory, *, bind: str, packets_token: str = "") -> web.Application:
     """Build the application around an open memory.
 
     Args:
         memory: what it serves; the caller closes it.
         bind: the address it will listen on, for `status`.
+        packets_token: serve only what belongs to packets, under any host name, and `/admin` with this token.
     """
-    app = web.Application(middlewares=[_errors, _gate], client_max_size=BODY_LIMIT)
+    app = web.Application(middlewares=[wire.told, _errors, _gate], client_max_size=BODY_LIMIT)
+    settings = memory.settings
     app[MEMORY] = memory
     app[BIND] = bind
-    app[TOKEN] = memory.settings["auth.bearer_token"].strip()
-    app[HOSTS] = frozenset(entry.lower().strip("[]") for entry in memory.settings["allowed_hosts"])
-    app[USERS] = users.Users(memory.settings.user_tokens)
+    app[TOKEN] = packets_token or settings["auth.bearer_token"].strip()
+    app[EXTERNAL] = settings["external_url"].rstrip("/")
+    app[USERS] = users.Users(settings.user_tokens)
+    app[BEARERS] = users.Bearers(app[TOKEN], app[USERS], memory.accounts)
+    app[BROWSERS] = browsers.Browsers()
+    # Behind a proxy, everybody comes from this machine.
+    app[TRUSTING] = not (app[TOKEN] or app[EXTERNAL]) and is_loopback(split_address(bind)[0])
     app[WORKER] = Worker(memory)
-    app[QUEUE] = IntakeQueue(memory, app[WORKER], memory.settings["hook_queue"])
-    for door in (health, hooks, handoff, admin, pages, search, backup, care, upkeep, embed, moves, records):
-        app.add_routes(door.ROUTES)
+    app[QUEUE] = IntakeQueue(memory, app[WORKER], settings["hook_queue"])
+    app[PACKETS] = PacketQueue(memory)
     app.cleanup_ctx.append(_background)
+    for door in _PACKETS:
+        app.add_routes(door.ROUTES)
+    if packets_token:
+        return app
+    hosts = {entry.lower().strip("[]") for entry in settings["allowed_hosts"]} | {wire.host_of(app[EXTERNAL])}
+    app[HOSTS] = frozenset(hosts - {""})
+    for door in _DOORS:
+        app.add_routes(door.ROUTES)
     Later(memory, BODY_LIMIT).add_to(app)
     return app
 
@@ -65,7 +116,7 @@ def create_app(memory: Memory, *, bind: str) -> web.Application:
 async def _background(app: web.Application) -> AsyncIterator[None]:
     # What keeps users out is in the log from the beginning.
     await asyncio.to_thread(app[USERS].look)
-    queue = asyncio.create_task(app[QUEUE].run(), name="intake")
+    queues = [asyncio.create_task(app[key].run(), name=name) for key, name in ((QUEUE, "intake"), (PACKETS, "packets"))]
     worker = asyncio.create_task(app[WORKER].run(), name="worker")
     watcher = Watcher(app[MEMORY])
     watching = asyncio.create_task(watcher.run(), name="watcher")
@@ -74,7 +125,8 @@ async def _background(app: web.Application) -> AsyncIterator[None]:
     app[WORKER].wake()
     yield
     app[QUEUE].stop()
-    await queue
+    app[PACKETS].stop()
+    await asyncio.gather(*queues)
     watcher.stop()
     await watching
     await backfill.stop()
@@ -102,6 +154,8 @@ async def _errors(request: web.Request, handler: Next) -> web.StreamResponse:
 def _refusal(
     request: web.Request, status: int, message: str, details: Mapping[str, object] = MappingProxyType({})
 ) -> web.Response:
+    if wire.clean(request.path).startswith(("/v1/", "/oauth/")):
+        return wire.refused(status, message)
     if request.path.startswith("/admin/"):
         return web.json_response({"error": message, **details}, status=status)
     if request.path == "/hook/batch" and status in (413, 429):
@@ -113,11 +167,32 @@ def _refusal(
 @web.middleware
 async def _gate(request: web.Request, handler: Next) -> web.StreamResponse:
     """Let in who asks for a name of ours, from no other site's page, with the token where there is one, or a user's."""
-    refusal = _wrong_host(request) or _wrong_site(request)
+    refusal = _wrong_host(request) or _wrong_site(request) or _wrong_path(request)
     if refusal is None:
-        of_user = users.are_asked(request)
-        refusal = await users.refusal(request, request.app[USERS]) if of_user else _wrong_token(request)
+        if request.path.startswith("/v1/"):
+            refusal = await users.packets_refusal(request, request.app[BEARERS])
+        elif toolset := users.asked(request):
+            refusal = await _unknown_user(request, toolset)
+        else:
+            refusal = _wrong_token(request)
     return refusal or await handler(request)
+
+
+async def _unknown_user(request: web.Request, toolset: str) -> web.Response | None:
+    """Refuse a request for what is each user's own from somebody whom nobody knows."""
+    if toolset != users.PACKETS:
+        return await users.refusal(request, request.app[USERS])
+    # As at all other doors, everybody is who runs the server where that has no token.
+    return await users.refusal(request, request.app[BEARERS], "" if request.app[TOKEN] else OWNER)
+
+
+def _wrong_path(request: web.Request) -> web.Response | None:
+    """Send a client of packets whose host ends with a slash to the path that it means; its method and body stay."""
+    right = wire.clean(request.rel_url.raw_path)
+    if right == request.rel_url.raw_path or not right.startswith(("/v1/", "/oauth/")):
+        return None
+    query = request.rel_url.raw_query_string
+    return web.Response(status=307, headers={"Location": right + (f"?{query}" if query else "")})
 
 
 def _wrong_host(request: web.Request) -> web.Response | None:
@@ -125,8 +200,8 @@ def _wrong_host(request: web.Request) -> web.Response | None:
     if not host:
         return web.Response(text="missing Host header\n", status=400)
     name, _, port = host.rpartition(":")
-    allowed = request.app[HOSTS]
-    if host in allowed or (name if port.isdigit() else host).strip("[]") in allowed:
+    allowed = request.app.get(HOSTS)
+    if allowed is None or host in allowed or (name if port.isdigit() else host).strip("[]") in allowed:
         return None
     return web.Response(text="forbidden host\n", status=403)
 
@@ -134,7 +209,8 @@ def _wrong_host(request: web.Request) -> web.Response | None:
 def _wrong_site(request: web.Request) -> web.Response | None:
     """Refuse what a page of another site makes a browser send: on this machine a browser needs no token either."""
     origin = request.headers.get("Origin", "")
-    foreign = origin and urlsplit(origin).netloc.lower() != request.headers["Host"].lower()
+    ours = {request.headers["Host"].lower(), wire.host_of(request.app[EXTERNAL])} - {""}
+    foreign = origin and wire.host_of(origin) not in ours
     if foreign or request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
         return web.Response(text="cross-site requests are refused\n", status=403)
     return None
@@ -142,7 +218,7 @@ def _wrong_site(request: web.Request) -> web.Response | None:
 
 def _wrong_token(request: web.Request) -> web.Response | None:
     token = request.app[TOKEN]
-    if not token or request.path in health.OPEN or _carries(request, token):
+    if not token or request.path in _OPEN or _carries(request, token):
         return None
     challenge = 'Bearer realm="ai-memory", error="invalid_token"'
     if request.method == "GET":

@@ -23,8 +23,17 @@ async def json_body(request: web.Request) -> dict[str, Any]:
     Raises:
         BadRequestError: the body is something else.
     """
+    return object_in(await request.read())
+
+
+def object_in(data: bytes) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        BadRequestError: it is something else.
+    """
     try:
-        body = json.loads(await request.read())
+        body = json.loads(data)
     except (ValueError, RecursionError) as error:
         raise BadRequestError(f"the body is not JSON: {error}") from None
     if not isinstance(body, dict):
@@ -94,6 +103,16 @@ def confirmed(body: Mapping[str, Any], *, unsaid: bool | None = None) -> bool:
 def writer(body: Mapping[str, Any]) -> Writer:
     """Read who asks: `user`, `agent`, or both."""
     return Writer(text(body, "agent"), text(body, "user"))
+
+
+def number(body: Mapping[str, Any], key: str, default: int) -> int:
+    """Read a whole number from 0 on, the default when it is missing or null."""
+    value = body.get(key)
+    if value is None:
+        return default
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise BadRequestError(f"{key} must be a whole number from 0 on")
+    return value
 
 
 def limit(query: Mapping[str, str], default: int, most: int) -> int:

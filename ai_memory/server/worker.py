@@ -8,14 +8,17 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Generic, Protocol, TypeVar
 
 from watchfiles import awatch
 
 from ai_memory.errors import AiMemoryError, BusyError
 from ai_memory.memory.intake import Delivery, Outcome
 from ai_memory.memory.memory import Memory
+from ai_memory.memory.packets import Push
+from ai_memory.model.packet import Packet
 from ai_memory.store.files import TEMPORARY_PREFIX
 
 _log = logging.getLogger(__name__)
@@ -32,34 +35,74 @@ _GRACE_SECONDS = 2.0
 #: So many different errors of one kind of work are remembered as told.
 _COMPLAINTS = 64
 
-Answer = list[Outcome] | AiMemoryError
+#: What can wait is done when nothing of it has come for so long, and when it has been coming for so long.
+_QUIET_SECONDS, _PATIENCE_SECONDS = 0.25, 20.0
+_PACKET_QUEUE = 1024
 
 
-class IntakeQueue:
+class _Body(Protocol):
+    """What a request brings."""
+
+    @property
+    def body(self) -> bytes:
+        """The bytes."""
+
+
+class _Stage(Protocol):
+    """Who takes what requests bring, and counts what cannot be taken."""
+
+    def shed(self) -> None:
+        """Count a request that was refused because too many wait."""
+
+    def failed(self, error: Exception) -> None:
+        """Count a group that could not be taken."""
+
+
+Item = TypeVar("Item", bound=_Body)
+Answer = TypeVar("Answer")
+
+
+class GroupQueue(Generic[Item, Answer]):
     """Collects requests while the previous group is being written: one sync serves them all."""
 
-    def __init__(self, memory: Memory, worker: Worker, limit: int) -> None:
-        self._memory = memory
-        self._worker = worker
+    def __init__(
+        self,
+        write: Callable[[Sequence[Item]], Sequence[Answer | AiMemoryError]],
+        stage: _Stage,
+        *,
+        name: str,
+        limit: int,
+    ) -> None:
+        """Compose.
+
+        Args:
+            write: writes a group, and gives the answer to each of its requests.
+            stage: whose `write` it is.
+            name: of the queue, for who is told that it is full.
+            limit: so many requests may wait.
+        """
+        self._write_group = write
+        self._stage = stage
+        self._name = name
         self._limit = limit
-        self._waiting: deque[tuple[Delivery, asyncio.Future[Answer]]] = deque()
+        self._waiting: deque[tuple[Item, asyncio.Future[Answer | AiMemoryError]]] = deque()
         self._bytes = 0
         self._wake = asyncio.Event()
         self._stopping = False
 
-    async def submit(self, delivery: Delivery) -> list[Outcome]:
-        """Hand a request in; answers when its events are on disk.
+    async def submit(self, item: Item) -> Answer:
+        """Hand a request in; answers when what it brings is on disk.
 
         Raises:
             BusyError: too much is in flight.
             AiMemoryError: the request was refused, or could not be written.
         """
-        if len(self._waiting) >= self._limit or self._bytes + len(delivery.body) > _QUEUED_BYTES:
-            self._memory.intake.shed()
-            raise BusyError("hook queue full")
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append((delivery, answer))
-        self._bytes += len(delivery.body)
+        if len(self._waiting) >= self._limit or self._bytes + len(item.body) > _QUEUED_BYTES:
+            self._stage.shed()
+            raise BusyError(f"{self._name} queue full")
+        answer: asyncio.Future[Answer | AiMemoryError] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, answer))
+        self._bytes += len(item.body)
         self._wake.set()
         result = await answer
         if isinstance(result, AiMemoryError):
@@ -74,26 +117,47 @@ class IntakeQueue:
                 await self._wake.wait()
                 continue
             group = [self._waiting.popleft() for _ in range(min(_GROUP, len(self._waiting)))]
-            self._bytes -= sum(len(delivery.body) for delivery, _ in group)
-            answers = await asyncio.to_thread(self._record, [delivery for delivery, _ in group])
+            self._bytes -= sum(len(item.body) for item, _ in group)
+            answers = await asyncio.to_thread(self._write, [item for item, _ in group])
             for (_, future), answer in zip(group, answers, strict=True):
                 if not future.done():
                     future.set_result(answer)
-            if self._memory.sessions.has_due():
-                self._worker.wake()
+            self._written()
 
-    def _record(self, deliveries: Sequence[Delivery]) -> Sequence[Answer]:
+    def _written(self) -> None:
+        """Hear that a group was written and answered."""
+
+    def _write(self, items: Sequence[Item]) -> Sequence[Answer | AiMemoryError]:
         try:
-            return self._memory.intake.record(deliveries)
-        except Exception as error:  # noqa: BLE001 - the loop's one place: a bug in one group must not end all intake
-            self._memory.intake.failed(error)
-            _log.exception("a group of %d requests could not be taken", len(deliveries))
-            return [AiMemoryError(f"the event could not be taken ({type(error).__name__})")] * len(deliveries)
+            return self._write_group(items)
+        except Exception as error:  # noqa: BLE001 - the loop's one place: a bug in one group must not end the queue
+            self._stage.failed(error)
+            _log.exception("a group of %d requests of the %s queue could not be taken", len(items), self._name)
+            return [AiMemoryError(f"it could not be taken ({type(error).__name__})")] * len(items)
 
     def stop(self) -> None:
         """Let `run` return once everything is written."""
         self._stopping = True
         self._wake.set()
+
+
+class IntakeQueue(GroupQueue[Delivery, list[Outcome]]):
+    """Events of hooks on their way in."""
+
+    def __init__(self, memory: Memory, worker: Worker, limit: int) -> None:
+        super().__init__(memory.intake.record, memory.intake, name="hook", limit=limit)
+        self._sessions, self._worker = memory.sessions, worker
+
+    def _written(self) -> None:
+        if self._sessions.has_due():
+            self._worker.wake()
+
+
+class PacketQueue(GroupQueue[Push, Packet]):
+    """Packets on their way in."""
+
+    def __init__(self, memory: Memory) -> None:
+        super().__init__(memory.packets.push, memory.packets, name="packet", limit=_PACKET_QUEUE)
 
 
 class _Complaints:
@@ -123,14 +187,32 @@ class Worker:
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
         self._wake = asyncio.Event()
+        self._later: asyncio.TimerHandle | None = None
+        self._patient_until = 0.0
         self._stopping = False
         self._since_tidy = 0
         self._step_complaints = _Complaints("pages could not be brought up to date")
+        self._packet_complaints = _Complaints("packets could not be made pages")
         self._upkeep_complaints = _Complaints("the upkeep could not be done")
         self._tried = time.monotonic()
 
     def wake(self) -> None:
         """Something is due."""
+        self._wake.set()
+
+    def _wake_later(self) -> None:
+        """Something is due that can wait as long as more of it comes, for some time."""
+        loop = asyncio.get_running_loop()
+        if self._later is None:
+            self._patient_until = loop.time() + _PATIENCE_SECONDS
+        elif loop.time() < self._patient_until:
+            self._later.cancel()
+        else:
+            return
+        self._later = loop.call_later(_QUIET_SECONDS, self._no_later)
+
+    def _no_later(self) -> None:
+        self._later = None
         self._wake.set()
 
     def stop(self) -> None:
@@ -141,14 +223,21 @@ class Worker:
     async def run(self) -> None:
         """Work until `stop`. A step that failed is tried again later; its error is in `status`."""
         pause = _IDLE_CHECK_SECONDS
+        loop, packets = asyncio.get_running_loop(), self._memory.packets
+        # They come through several doors, each in a thread of its own.
+        packets.on_due = lambda: loop.call_soon_threadsafe(self._wake_later)
         while not self._stopping:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), pause)
             self._wake.clear()
-            pause = _IDLE_CHECK_SECONDS if await asyncio.to_thread(self._step) else _RETRY_SECONDS
+            went_well = [await asyncio.to_thread(step) for step in (self._step, self._packets)]
+            pause = _IDLE_CHECK_SECONDS if all(went_well) else _RETRY_SECONDS
             more = await asyncio.to_thread(self._upkeep)
-            if more or (pause == _IDLE_CHECK_SECONDS and self._memory.sessions.has_due()):
+            if more or (all(went_well) and self._memory.sessions.has_due()):
                 self._wake.set()
+            elif all(went_well) and packets.has_due():
+                self._wake_later()
+        packets.on_due = lambda: None
 
     def _step(self) -> bool:
         sessions = self._memory.sessions
@@ -164,6 +253,19 @@ class Worker:
             self._step_complaints.failed(error)
             return False
         self._step_complaints.over()
+        return True
+
+    def _packets(self) -> bool:
+        """Make pages of the packets that wait, and take away those of teams that are gone."""
+        packets = self._memory.packets
+        try:
+            self._memory.teams.clear_gone()
+            self._since_tidy += packets.settle(_STEP_SECONDS)
+        except Exception as error:  # noqa: BLE001 - the loop's one place: whatever failed is counted, shown and tried again
+            packets.failed(error)
+            self._packet_complaints.failed(error)
+            return False
+        self._packet_complaints.over()
         return True
 
     def _finish_operation(self) -> None:

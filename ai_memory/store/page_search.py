@@ -25,6 +25,8 @@ _COMMITTED = (
     "(SELECT c.at FROM versions v JOIN commits c ON c.n = v.n WHERE v.project = p.project AND "
     "v.path = p.path AND v.blob = p.blob ORDER BY v.n DESC LIMIT 1), p.mtime / 1000"
 )
+#: What a session would leave: its own page says it, and stands for it until somebody saves or edits the packet.
+_NO_DRAFT = "NOT (p.kind = 'packet' AND p.sealed)"
 _BEGAN, _CHANGED = (f"coalesce({_SPOKE.format(column)}, {_COMMITTED})" for column in ("started", "last"))
 
 
@@ -125,6 +127,8 @@ class PageSearch:
     ) -> dict[tuple[UUID, str], datetime]:
         """List pages that filters fit, the last changed first, each with when that was."""
         narrowed, values = _narrowed(filters)
+        if not (filters.paths or filters.kinds):
+            narrowed.append(_NO_DRAFT)
         if projects:
             narrowed.append("p.project IN (SELECT value FROM json_each(?))")
             values.append(_listed(projects))
@@ -151,7 +155,7 @@ class PageSearch:
     def count_changed(self, project_id: UUID, since: Sequence[datetime], *, now: datetime) -> list[int]:
         """Count the pages of a project that have not expired and changed since each of these times."""
         rows = self._database.all(
-            f"WITH changes (at) AS MATERIALIZED (SELECT {_CHANGED} FROM pages p WHERE p.project = ?1 "  # noqa: S608 - constant text
+            f"WITH changes (at) AS MATERIALIZED (SELECT {_CHANGED} FROM pages p WHERE p.project = ?1 AND {_NO_DRAFT} "  # noqa: S608 - constant text
             "AND coalesce(p.expires_at > ?2, 1)) "
             "SELECT (SELECT count(*) FROM changes WHERE at >= value) FROM json_each(?3) ORDER BY key",
             (str(project_id), micros(now), json.dumps([micros(each) for each in since])),
@@ -198,9 +202,9 @@ class PageSearch:
     def neighbours(self, pages: Sequence[tuple[UUID, str]]) -> dict[tuple[UUID, str], list[tuple[UUID, str]]]:
         """Give the pages of the same project that each of these links to, then those that link to it."""
         rows = self._database.all(
-            "SELECT key, project, other FROM (SELECT each.key, p.project, p.path AS other, 0 AS way, l.n "
+            "SELECT key, project, other FROM (SELECT each.key, p.project, p.path AS other, 0 AS way, l.n "  # noqa: S608 - constant text
             "FROM json_each(?1) each JOIN links l ON l.project = each.value ->> 0 AND l.path = each.value ->> 1 "
-            "JOIN pages p ON p.project = l.project AND p.path = l.to_path WHERE l.to_project = '' "
+            f"JOIN pages p ON p.project = l.project AND p.path = l.to_path WHERE l.to_project = '' AND {_NO_DRAFT} "
             "UNION ALL SELECT each.key, p.project, p.path, 1, 0 "
             "FROM json_each(?1) each JOIN links l ON l.to_path = each.value ->> 1 AND l.project = each.value ->> 0 "
             "JOIN pages p ON p.project = l.project AND p.path = l.path WHERE l.to_workspace = '' AND l.to_project = ''"

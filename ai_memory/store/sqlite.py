@@ -213,6 +213,11 @@ class Database:
         return connection
 
 
+def marks(count: int) -> str:
+    """Give the question marks of so many values."""
+    return ", ".join("?" * count)
+
+
 def micros(at: datetime) -> int:
     """Give a time as microseconds since 1970."""
     return (at - _EPOCH) // _MICROSECOND

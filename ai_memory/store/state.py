@@ -1,9 +1,10 @@
-"""The state: the few durable rows: handoffs, reads, feedback, when jobs ran, what was purged, and what models cost."""
+"""The state: durable rows of handoffs, reads, feedback, upkeep, purges, spend, accounts, teams and waiting packets."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -16,14 +17,17 @@ from ai_memory.errors import StorageError
 from ai_memory.model.handoff import Handoff
 from ai_memory.model.scope import Project
 from ai_memory.model.tombstone import Tombstone
+from ai_memory.store.accounts import AccountRows
 from ai_memory.store.feedback import PageFeedback
+from ai_memory.store.packet_inbox import PacketInbox
 from ai_memory.store.reads import PageReads
 from ai_memory.store.spend import Spend
 from ai_memory.store.sqlite import Database, Space, micros, moment
+from ai_memory.store.teams import TeamRows
 
 _COLUMNS = (
     "id, workspace, project, from_session, from_agent, to_agent, cwd, summary, open_questions, next_steps, "
-    "files_touched, state, generation, created_at, accepted_by, accepted_at, accepted_by_session"
+    "files_touched, state, generation, created_at, accepted_by, accepted_at, accepted_by_session, packet_id"
 )
 
 
@@ -35,6 +39,13 @@ class State:
         self.reads = PageReads(self._database)
         self.feedback = PageFeedback(self._database)
         self.spend = Spend(self._database)
+        self.accounts = AccountRows(self._database)
+        self.teams = TeamRows(self._database)
+        self.inbox = PacketInbox(self._database)
+
+    def together(self) -> AbstractContextManager[object]:
+        """Make what is written in a block one transaction; an error takes all of it back."""
+        return self._database.writing()
 
     def close(self) -> None:
         """Close the database."""
@@ -43,7 +54,7 @@ class State:
     def publish(self, handoff: Handoff, *, replacing_cwd: bool) -> Handoff:
         """Store a handoff; an automatic one takes the place of its session's open one.
 
-        A generation that is already stored, open or taken, is not stored again.
+        A generation that is already stored, open or taken, is not stored again; it may get its packet.
 
         Args:
             handoff: the new one.
@@ -60,7 +71,7 @@ class State:
                     (str(handoff.project_id), str(handoff.from_session)),
                 )
                 if of_source and of_source[0].generation >= handoff.generation:
-                    handoff = of_source[0]
+                    handoff = replace(of_source[0], packet_id=handoff.packet_id or of_source[0].packet_id)
                 elif of_source and of_source[0].state in ("open", "expired"):
                     handoff = replace(handoff, id=of_source[0].id)
             _store(connection, handoff)
@@ -333,7 +344,7 @@ def _select(connection: apsw.Connection, where: str, values: tuple[Any, ...]) ->
 def _store(connection: apsw.Connection, handoff: Handoff) -> None:
     connection.execute(
         f"INSERT OR REPLACE INTO handoffs ({_COLUMNS}) "  # noqa: S608 - constant text
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             str(handoff.id),
             str(handoff.workspace_id),
@@ -352,6 +363,7 @@ def _store(connection: apsw.Connection, handoff: Handoff) -> None:
             handoff.accepted_by,
             micros(handoff.accepted_at) if handoff.accepted_at else None,
             str(handoff.accepted_by_session) if handoff.accepted_by_session else None,
+            handoff.packet_id,
         ),
     )
 
@@ -379,6 +391,7 @@ def _handoff(row: Sequence[Any]) -> Handoff:
         accepted_by,
         accepted_at,
         accepted_by_session,
+        packet_id,
     ) = row
     return Handoff(
         id=UUID(id_),
@@ -398,4 +411,5 @@ def _handoff(row: Sequence[Any]) -> Handoff:
         accepted_by=accepted_by,
         accepted_at=moment(accepted_at) if accepted_at is not None else None,
         accepted_by_session=UUID(accepted_by_session) if accepted_by_session else None,
+        packet_id=packet_id,
     )

@@ -22,11 +22,13 @@ from ai_memory.config import load_settings
 from ai_memory.memory import backup
 from ai_memory.memory.intake import Delivery
 from ai_memory.memory.memory import Memory
+from ai_memory.memory.packets import OWNER, Push
 from ai_memory.memory.pages import Fields, Writer
 from ai_memory.model.handoff import Receiver
 from ai_memory.model.scope import Routing
 from ai_memory.store import steps
 from ai_memory.store.steps import Step
+from ai_memory.store.teams import Team
 
 FIXTURE = Path(__file__).resolve().parent.parent / "fixtures" / "format-1" / "data.tar.gz"
 ANA = Writer(agent="codex", user="ana")
@@ -217,6 +219,42 @@ def everything_is_committed(life):
     life.memory.pages.commit_all("a day's work", ANA)
 
 
+# Deeds: packets
+
+
+def pushed(life, user, number, goal, team=""):
+    packet = {"ltm_version": "0.2", "id": f"PACKET-{number:04}", "goal": goal, "next_step": "Go on."}
+    packet["created_at"] = f"{life.begun:%Y-%m-%dT%H:%M:%SZ}"
+    (answer,) = life.memory.packets.push([Push(user, json.dumps(packet).encode(), team)])
+    assert answer.id == packet["id"], answer
+
+
+def a_packet_is_pushed(life):
+    pushed(life, OWNER, 1, "Saffron for all.")
+
+
+def a_team_is_made(life):
+    # Its id is in the names of its workspace and folders, and is the same in each life.
+    team = Team("01M7W6C380Z86VEBHN8WQNHHXV", "cooks", "ana", life.now)
+    assert life.memory.stores.state.teams.add(team) or life.memory.teams.of("ana") == [team]
+
+
+def packets_of_a_team_are_pushed(life):
+    pushed(life, "ana", 2, "The parrot's saffron.", team="cooks")
+
+
+def a_packet_is_pushed_again(life):
+    pushed(life, OWNER, 1, "Nutmeg for all.")
+
+
+def a_packet_is_deleted(life):
+    life.memory.packets.delete(OWNER, "PACKET-0001")
+
+
+def the_team_is_deleted(life):
+    life.memory.teams.delete("ana", "cooks")
+
+
 # Deeds: names and places
 
 
@@ -349,6 +387,17 @@ LIVES = {
             everything_is_committed,
         ],
     ),
+    "packets": (
+        prepare,
+        [
+            a_packet_is_pushed,
+            a_team_is_made,
+            packets_of_a_team_are_pushed,
+            a_packet_is_pushed_again,
+            a_packet_is_deleted,
+            the_team_is_deleted,
+        ],
+    ),
     "names": (
         prepare,
         [
@@ -407,6 +456,8 @@ def live(life, deeds, first=1, told=lambda number: None):
 def settled(life):
     """Let everything be done that a running server would do by itself."""
     life.memory.sessions.settle()
+    life.memory.teams.clear_gone()
+    life.memory.packets.settle()
     for _ in range(2):
         life.memory.outside.reconcile()
 
@@ -421,6 +472,11 @@ def picture(life):
             for word in WORDS
         },
         "handoffs": stores.state.counts(),
+        "packets": {user: memory.packets.list(user) for user in (OWNER, "ana")},
+        "teams": {
+            team.name: (memory.packets.list("ana", team=team.name), memory.teams.members("ana", team.name))
+            for team in memory.teams.of("ana")
+        },
         "spool": spool.names(str(life.data)),
         "kept": sorted(path.name for path in life.data.glob("before-restore-*")),
         "purged": sorted(

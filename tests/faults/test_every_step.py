@@ -221,6 +221,13 @@ def test_undisturbed_lives_come_to_the_end_that_their_deeds_say(deaths):
     labels = {name: sorted(key for key in end if "/" in key) for name, end in ends.items()}
     assert labels == {
         "work": ["default/doomed", "default/new", "default/other", "default/shop"],
+        "packets": [
+            "default/doomed",
+            "default/other",
+            "default/scratch",
+            "default/shop",
+            "user-team-01m7w6c380z86vebhn8wqnhhxv-f091c108e7ef/packets",
+        ],
         "names": ["home/spared", "team/shop"],
         "purges": ["default/shop"],
         "upkeep": ["default/doomed", "default/other", "default/shop"],
@@ -234,3 +241,6 @@ def test_undisturbed_lives_come_to_the_end_that_their_deeds_say(deaths):
     assert places_of(deaths.rehearsals["purges"].lived, CANARY) == []
     assert ends["upgrade"]["default/shop"]["pages"]
     assert ends["work"]["handoffs"]["accepted"] == 1
+    assert (ends["packets"]["packets"], ends["packets"]["teams"]) == ({"owner": [], "ana": []}, {})
+    counts = ends["packets"]["counts"]["packets"]
+    assert (counts["saved"], counts["waiting"]) == (0, 0)

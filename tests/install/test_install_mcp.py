@@ -300,12 +300,13 @@ def test_two_names_live_side_by_side_and_both_are_removed(name, site):
 
 
 def test_each_toolset_has_its_own_door_and_name(site):
-    for toolset in ("wiki", "records", "memories"):
+    for toolset in ("wiki", "records", "memories", "packets"):
         install("cursor", site, mcp.Door(URL, toolset=toolset))
     assert servers("cursor", site) == {
         "ai-memory": {"url": f"{URL}/mcp"},
         "ai-memory-records": {"url": f"{URL}/mcp/records"},
         "ai-memory-memories": {"url": f"{URL}/mcp/memories"},
+        "ai-memory-packets": {"url": f"{URL}/mcp/packets"},
     }
 
 

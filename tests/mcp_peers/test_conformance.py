@@ -42,10 +42,11 @@ def test_only_what_is_absent_on_purpose_fails_of_the_conformance_suite(
         ("wiki", "memory_write_page", ["path=notes/a.md", "body=Hello."], "no scope"),
         ("records", "memory_search", ["query=hello"], '"memories":[]'),
         ("memories", "list_memories", [], '"count":0'),
+        ("packets", "ls", [], "No packets on server."),
     ],
 )
 def test_the_inspector_lists_and_calls_tools(peers, address, tmp_path, transport, toolset, tool, arguments, told):
-    path = {"wiki": "/mcp", "records": "/mcp/records", "memories": "/mcp/memories"}[toolset]
+    path = {"wiki": "/mcp", "records": "/mcp/records", "memories": "/mcp/memories", "packets": "/mcp/packets"}[toolset]
     url = f"{address}/mcp/sse?toolset={toolset}" if transport == "sse" else f"{address}{path}"
     where = ["--cli", url, "--transport", transport, "--header", f"Authorization: Bearer {TOKEN}"]
     listed = peers(INSPECTOR, *where, "--method", "tools/list", cwd=tmp_path)

@@ -62,7 +62,7 @@ def test_a_backup_of_a_running_memory_answers_the_same_after_a_restore(worked, t
     archive = saved(worked, tmp_path)
     before = answers(worked.memory, worked.data)
     restored = backup.restore(tmp_path / "new", archive, force=False, at=worked.now)
-    assert (len(restored.contents.tally.sessions), restored.contents.tally.pages) == (2, 2)
+    assert (len(restored.contents.tally.sessions), restored.contents.tally.pages) == (2, 3)
     assert answers_of(worked, tmp_path / "new") == before
     assert list(worked.data.glob(".snapshot*")) == []
 

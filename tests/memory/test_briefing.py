@@ -96,7 +96,7 @@ def test_activity_is_counted_by_days_and_the_rest_by_all_time(world, ids):
     other = world.memory.projects.create("default", "bank")
     write(world, other, "notes/x.md")
     told = snapshot(world, shop)
-    assert told["counts"] == {"pages_latest": 3, "pages_all": 3, "sessions": 3, "observations": 15}
+    assert told["counts"] == {"pages_latest": 6, "pages_all": 6, "sessions": 3, "observations": 15}
     assert told["activity_7d"] == {"days": 7, "sessions": 1, "observations": 5, "pages_updated": 1}
     assert told["activity_30d"] == {"days": 30, "sessions": 3, "observations": 15, "pages_updated": 3}
     assert told["last_observation_at"] == "2026-12-17T10:00:15Z"

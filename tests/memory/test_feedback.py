@@ -2,6 +2,7 @@
 
 import pytest
 
+from ai_memory.compile.packet import mark_in
 from ai_memory.errors import BadRequestError, NotFoundError, TooLargeError
 from ai_memory.memory.pages import Fields, Writer
 from ai_memory.model.page import BadPagePathError
@@ -133,7 +134,9 @@ def test_a_compiled_page_that_readers_called_wrong_goes_cold_sooner_and_a_helpfu
     say(world, shop, "helpful", "helpful", path=helpful)
     for days, cold in ((11, []), (1, [wrong]), (68, [wrong]), (1, [wrong, plain])):
         world.passes(days=days)
-        assert sorted(each.path for each in world.memory.upkeep.sweep.plan(shop).cold) == sorted(cold)
+        found = [each.path for each in world.memory.upkeep.sweep.plan(shop).cold]
+        # Of the drafts of their packets nobody said anything.
+        assert sorted(path for path in found if not mark_in(path)) == sorted(cold)
 
 
 def test_of_two_pages_that_say_the_same_the_helpful_one_is_first(world, shop):

@@ -294,7 +294,7 @@ def test_a_wiki_that_vanishes_is_waited_for(world, ids):
     wiki.mkdir()
     passed(world, 2)
     assert world.memory.outside.changed([wiki / str(shop.workspace_id) / str(shop.id) / "notes/a.md"]) == []
-    assert (labels(world), world.memory.stores.pages.counts()["pages"]) == (["default/shop"], 2)
+    assert (labels(world), world.memory.stores.pages.counts()["pages"]) == (["default/shop"], 3)
     assert any(str(wiki) in each for each in world.memory.status(bind="")["warnings"])
     assert {world.says(each, "user-prompt", prompt="while away") for each in ids[:2]} == {"stored"}
     elsewhere = Delivery({"agent": "codex", "event": "stop", "cwd": "/srv/new"}, b'{"session_id": "x"}')
@@ -323,6 +323,7 @@ def test_what_was_purged_does_not_come_back_by_a_pull(world, tmp_path, ids):
     ends(world, ids[0])
     write(world, "notes/a.md", "xanthippe")
     shop, other = project(world), clone(world, tmp_path)
+    (draft,) = world.memory.packets.drafts("owner")
     purge_session(world, ids[0], history=True)
     world.memory.purge.page(shop, "notes/a.md", confirm=True)
     pull(world, other, "--no-rebase", "--allow-unrelated-histories", may_fail=True)
@@ -331,8 +332,8 @@ def test_what_was_purged_does_not_come_back_by_a_pull(world, tmp_path, ids):
     git(world, "commit", "-qm", "merge")
     passed(world, 2)
     assert (world.pages(), (manifest(world).parent / "notes/a.md").exists()) == ({}, False)
-    gone = ["notes/a.md", f"sessions/{ids[0]}.md", ids[0]]
-    assert (sorted(tombstones_in(manifest(world).read_text())), named(world, "purged_again")) == (sorted(gone), 3)
+    gone = ["notes/a.md", f"sessions/{ids[0]}.md", ids[0], f"packets/{draft.id}.md"]
+    assert (sorted(tombstones_in(manifest(world).read_text())), named(world, "purged_again")) == (sorted(gone), 4)
     mirror(world)
 
 
@@ -356,10 +357,11 @@ def test_a_purged_project_does_not_come_back_by_a_pull(world, tmp_path, ids, res
 def test_a_purge_of_before_is_kept_in_the_state_from_the_next_start(world, ids):
     ends(world, ids[0])
     shop = project(world)
+    (draft,) = world.memory.packets.drafts("owner")
     purge_session(world, ids[0])
     state = world.memory.stores.state
     kept = state.purged()
-    assert sorted(kept[shop.id]) == sorted([ids[0], f"sessions/{ids[0]}.md"])
+    assert sorted(kept[shop.id]) == sorted([ids[0], f"sessions/{ids[0]}.md", f"packets/{draft.id}.md"])
     state.forget_purged(shop.id)
     reopen(world)
     assert world.memory.stores.state.purged() == kept

@@ -92,7 +92,7 @@ def assert_sound(world):
 def test_a_renamed_project_is_found_under_both_names_and_its_hooks_land_in_it(world, ids):
     ends(world, ids[0])
     answer = world.memory.moves.rename_project(project(world), "store")
-    assert (answer["from"], answer["to"], answer["pages"]) == ("shop", "store", 1)
+    assert (answer["from"], answer["to"], answer["pages"]) == ("shop", "store", 2)
     assert labels(world) == ["default/store"]
     assert project(world, "shop") == project(world, "store")
     ends(world, ids[1])
@@ -225,7 +225,7 @@ def test_a_moved_project_takes_everything_along_and_its_hooks_follow(world, ids)
     assert content(world)["default/shop"] == before
     answer = world.memory.moves.move_project(old, "team", confirm=True)
     assert {**answer, "checkpoint": "", "dry_run": True} == {**dry, "checkpoint": ""}
-    assert (answer["pages_moved"], answer["sessions_moved"], answer["handoffs_moved"]) == (3, 2, 2)
+    assert (answer["pages_moved"], answer["sessions_moved"], answer["handoffs_moved"]) == (4, 2, 2)
     assert content(world) == {"team/shop": before}
     moved = project(world, "shop", "team")
     assert moved == replace(old, workspace="team", workspace_id=moved.workspace_id)

@@ -146,7 +146,8 @@ def test_a_session_goes_on_beside_a_link_and_writes_nothing_behind_it(desk, ids)
     desk.world.says(ids[0], "session-end")
     desk.memory.sessions.settle()
     assert desk.untouched()
-    assert desk.in_git() == {"log-2026-11.md"}
+    (draft,) = desk.memory.packets.drafts("owner")
+    assert desk.in_git() == {"log-2026-11.md", f"packets/{draft.id}.md"}
 
 
 def test_a_ledger_that_is_a_link_is_not_written_to(desk, ids):

@@ -13,9 +13,12 @@ from ai_memory.client import spool
 from ai_memory.errors import BusyError, ConflictError, NotFoundError, StorageError
 from ai_memory.memory.embedding import Embedding
 from ai_memory.memory.intake import Delivery
+from ai_memory.memory.packets import OWNER
 from ai_memory.memory.pages import Fields, PageDeletedError, Writer
 from ai_memory.store import steps
 from ai_memory.store.operations import UnfinishedOperationError
+from ai_memory.store.packet_inbox import Waiting
+from ai_memory.store.state import State
 from ai_memory.store.steps import Step
 from tests.memory.meaning import Meaning
 from tests.memory.test_moves import (
@@ -87,7 +90,7 @@ def test_a_purge_says_first_exactly_what_it_then_does(world, ids):
     counts = {key: value for key, value in answer.items() if key.endswith("_deleted")}
     assert counts == {
         "observations_deleted": 5,
-        "pages_deleted": 1,
+        "pages_deleted": 2,
         "versions_deleted": 0,
         "ledger_lines_deleted": 5,
         "handoffs_deleted": 1,
@@ -256,8 +259,8 @@ def test_a_purged_project_is_gone_and_what_happened_before_stays_away(world, ids
     dry = world.memory.purge.project(project(world), confirm=False)
     answer = world.memory.purge.project(project(world), confirm=True)
     assert {**answer, "dry_run": True, "checkpoint": ""} == {**dry, "checkpoint": ""}
-    assert (answer["pages_deleted"], answer["sessions_deleted"], answer["observations_deleted"]) == (1, 1, 5)
-    assert (answer["handoffs_deleted"], answer["files_deleted"]) == (1, 4)
+    assert (answer["pages_deleted"], answer["sessions_deleted"], answer["observations_deleted"]) == (2, 1, 5)
+    assert (answer["handoffs_deleted"], answer["files_deleted"]) == (1, 5)
     assert content(world) == {"default/other": others}
     early = {"at": world.now - timedelta(hours=1), "cwd": "/srv/shop"}
     assert send(world, ids[0], repo_root="/srv/shop", **early)[0] == "dropped_deleted"
@@ -334,10 +337,15 @@ def scoped_tables(file):
 FILLED = {
     "index.db": {
         *("sessions", "observations", "turns", "ingest_keys", "versions", "texts", "pages", "links"),
-        *("vectors", "embedding_failures", "records", "relations"),
+        *("vectors", "embedding_failures", "records", "relations", "packets"),
     },
-    "state.db": {"handoffs", "page_reads", "page_feedback", "purged"},
+    "state.db": {"handoffs", "page_reads", "page_feedback", "purged", "packet_inbox"},
 }
+
+
+def packet(number):
+    said = {"ltm_version": "0.2", "id": f"PACKET{number:04}", "goal": CANARY, "next_step": "Go on."}
+    return json.dumps({**said, "created_at": "2026-11-20T10:00:00Z"})
 
 
 def story(world, ids):
@@ -364,7 +372,15 @@ def story(world, ids):
     meaning.poison = "the session]"
     embedding = Embedding(world.memory.stores, meaning.provider, lambda: meaning)
     embedding.embed([project(world).id, project(world, "other").id])
+    packets = [
+        Waiting(0, f"PACKET{number:04}", OWNER, "", each.id, "2026", "2026-11-20T10:00:00Z", CANARY, packet(number))
+        for number, each in enumerate([project(world), project(world, "other")])
+    ]
     world.close()
+    # What waits becomes pages when a memory is closed.
+    state = State(world.data / "db" / "state.db")
+    state.inbox.add(packets)
+    state.close()
     for name, filled in FILLED.items():
         scoped = scoped_tables(world.data / "db" / name)
         assert set(scoped) == filled, f"{name}: fill the new table in `story`, and let moves and purges take it along"
@@ -592,7 +608,7 @@ def test_a_purge_says_who_asked_for_it_and_what_still_leaves_the_history(world, 
     world.memory.purge.session(project(world), uuid.UUID(ids[0]), who, confirm=True)
     assert world.memory.pages.checkpoints(1)[0].author == ("ana", "ana@local")
     answer = world.memory.purge.session(project(world), uuid.UUID(ids[0]), who, confirm=False, history=True)
-    assert (answer["pages_deleted"], answer["versions_deleted"]) == (0, 1)
+    assert (answer["pages_deleted"], answer["versions_deleted"]) == (0, 2)
 
 
 def test_data_that_a_restore_has_kept_is_named_among_what_remains(world, ids):

@@ -52,7 +52,7 @@ async def test_a_rename_answers_what_it_did_and_refuses_what_is_taken(server, sh
     other = agent(server, cwd="/srv/other", repo_root="/srv/other")
     await other.works()
     status, answer = await post(server, "rename-project", workspace="default", **{"from": "shop"}, to="store")
-    assert (status, answer["from"], answer["to"], answer["pages"]) == (200, "shop", "store", 1)
+    assert (status, answer["from"], answer["to"], answer["pages"]) == (200, "shop", "store", 2)
     assert len(answer["checkpoint"]) == 40
     for to in ("other", "No/Name"):
         status, _ = await post(server, "rename-project", workspace="default", **{"from": "store"}, to=to)
@@ -99,7 +99,7 @@ async def test_a_session_is_found_where_it_is_and_moved_from_there(server, shop,
 
 async def test_a_late_event_of_something_purged_is_answered_and_dropped(server, shop):
     status, answer = await post(server, "purge-session", **SHOP, session_id=shop.id, confirm=True)
-    assert (status, answer["observations_deleted"], answer["pages_deleted"]) == (200, 5, 1)
+    assert (status, answer["observations_deleted"], answer["pages_deleted"]) == (200, 5, 2)
     late = await shop.says("user-prompt", prompt="late")
     assert (late.status, "purged" in await late.text()) == (202, True)
     item = {"url": "/hook?event=stop&agent=codex&cwd=/srv/shop&repo_root=/srv/shop", "body": {"session_id": shop.id}}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -46,7 +47,13 @@ def who_asks(memory: Memory, context: ServerRequestContext[Any]) -> Who:
         session=_session(memory, headers, meta),
         routing=dict(parse_qsl(headers.get(ROUTING_HEADER, ""))),
         user=request.scope[USER] if request else "",
+        token_hash8=_hash8(headers.get("Authorization", "")),
     )
+
+
+def _hash8(authorization: str) -> str:
+    token = authorization.partition(" ")[2].strip()
+    return sha256(token.encode("utf-8", "surrogatepass")).hexdigest()[:8] if token else ""
 
 
 def _agent(context: ServerRequestContext[Any], headers: Mapping[str, str], meta: Mapping[str, Any]) -> str:

@@ -125,7 +125,7 @@ def _answer(
     except ValidationError as error:
         return _refused(_sentence(tool, error))
     try:
-        return _told(tool.run(Caller(memory, who_asks(memory, context), progress), taken))
+        return _told(tool, tool.run(Caller(memory, who_asks(memory, context), progress), taken))
     except AiMemoryError as error:
         if error.status >= 500:
             _log.error("%s: %s", tool.name, error)
@@ -135,12 +135,14 @@ def _answer(
         return _refused(_BUG)
 
 
-def _told(answer: Mapping[str, object]) -> types.CallToolResult:
+def _told(tool: Tool, answer: Mapping[str, object]) -> types.CallToolResult:
     clean: Any = plain(answer)
+    own = clean.pop(tool.told, "")
     text = _json(clean)
     if FENCE_START in text:
         clean = {"notice": _NOTICE, **clean}
         text = _json(clean)
+    text = own or text
     if len(text) > _LONGEST_ANSWER:
         return _refused(
             f"the answer would be {len(text):,} characters long, more than {_LONGEST_ANSWER:,}: ask for less, with a "

@@ -78,6 +78,7 @@ class Tool:
         repeats: to call it again with the same arguments changes nothing more.
         always: clients that defer tools are asked to show this one at once.
         aliases: names under which it can be called, too, and is not listed: clients may be written for another server.
+        told: which key of the answer is the text of it, and no part of the structured content; "" for all as JSON.
     """
 
     name: str
@@ -90,6 +91,7 @@ class Tool:
     repeats: bool = False
     always: bool = False
     aliases: tuple[str, ...] = ()
+    told: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,7 @@ class Toolset:
     """Tools that are offered together.
 
     Attributes:
-        name: "wiki", "records" or "memories".
+        name: "wiki", "records", "memories" or "packets".
         instructions: what a model is told when it connects: at most 2,000 characters, whole in themselves.
         tools: in the order of their listing.
         of_user: each call needs the token of a user, whose own part of the memory it works in.

@@ -6,6 +6,7 @@ from pydantic import ValidationError
 from ai_memory.errors import AiMemoryError, BadRequestError, NotFoundError, ScopeUnresolvedError
 from ai_memory.memory.scopes import Who
 from ai_memory.model.handoff import FENCE_END, FENCE_START, ITEM_LIMIT, SUMMARY_LIMIT
+from ai_memory.model.packet_text import resume_block
 
 SHOP = {"workspace": "default", "project": "shop"}
 SCOPE = {**SHOP, "resolved_by": "explicit"}
@@ -60,6 +61,7 @@ def test_what_is_left_is_given_once_with_its_texts_inside_the_fence(desk, shop):
             "accepted_by_session": None,
             "owner_user": None,
             "accepted_by_user": None,
+            "packet_id": None,
         },
         "scope": SCOPE,
     }
@@ -171,3 +173,37 @@ def test_a_hostile_handoff_is_tamed(desk, shop, hostile):
     begin(desk, summary=text, open_questions=[text], next_steps=[text], files_touched=[text], cwd=text)
     assert_tamed(desk.call("memory_handoff_list", **SHOP))
     assert_tamed(desk.call("memory_handoff_accept", **SHOP))
+
+
+def test_a_handoff_gives_the_packet_of_its_session_inside_the_fence(desk):
+    desk.world.works(SESSION)
+    desk.world.says(SESSION, "session-end")
+    desk.memory.sessions.settle()
+    taken = desk.call("memory_handoff_accept", Who(agent="codex"), **SHOP, packet=True)
+    packet = desk.memory.packets.get("owner", taken["handoff"]["packet_id"]).packet
+    assert taken["packet"] == fence(resume_block(packet))
+    assert taken["packet_problem"] is None
+
+
+def test_a_packet_that_may_not_leave_is_not_given_and_the_answer_says_why(desk, shop):
+    desk.world.works(SESSION, prompt="Move /etc/shop/rates to the database.")
+    taken = desk.call("memory_handoff_accept", Who(agent="codex"), **SHOP, packet=True)
+    assert taken["packet"] is None
+    assert "stays here, as it holds what may not travel: goal/abs-path: /etc/shop/rates" in taken["packet_problem"]
+    begin(desk)
+    taken = desk.call("memory_handoff_accept", **SHOP, packet=True)
+    assert (taken["packet"], taken["packet_problem"]) == (None, "the handoff names no packet")
+
+
+def test_a_handoff_that_is_left_can_name_a_packet_that_its_user_may_read(desk):
+    desk.world.works(SESSION)
+    desk.world.says(SESSION, "session-end")
+    desk.memory.sessions.settle()
+    (draft,) = desk.memory.packets.drafts("owner")
+    begin(desk, packet_id=draft.id)
+    assert desk.call("memory_handoff_accept", **SHOP)["handoff"]["packet_id"] == draft.id
+    with pytest.raises(NotFoundError, match=f"there is no packet '{draft.id}'"):
+        begin(desk, Who(user="ana"), packet_id=draft.id)
+    with pytest.raises(NotFoundError, match="there is no packet 'nothing-like-it'"):
+        begin(desk, packet_id="nothing-like-it", workspace="new", project="new", create_project=True)
+    assert desk.memory.projects.called("new", "new") is None

@@ -28,6 +28,11 @@ NEEDED = {
     "store_memory": {"repo_id": "shop", "content": "Use WAL."},
     "retrieve_memory": {"repo_id": "shop"},
     "delete_memory": {"repo_id": "shop", "key": "a"},
+    "show": {"id": "0123456789"},
+    "pull": {"id": "0123456789"},
+    "push": {"packet": {"goal": "g", "next_step": "n"}},
+    "save": {"packet": {"goal": "g", "next_step": "n"}},
+    "rm": {"id": "0123456789"},
 }
 TOKEN = "ana-" + "7" * 40
 ALL = [(path, tool) for path, toolset in ADDRESSES.items() for tool in toolset.tools]

@@ -8,8 +8,10 @@ from uuid import UUID
 from pydantic import Field
 
 from ai_memory.errors import BadRequestError, ConflictError
+from ai_memory.memory.accounts import OWNER
 from ai_memory.model.handoff import Handoff, unfenced
 from ai_memory.model.ids import session_uuid
+from ai_memory.model.packet_text import resume_block
 from ai_memory.server.mcp.tool import Caller, InProject, Tool, bare, fenced, scope_of
 
 _LISTED = 200
@@ -26,6 +28,7 @@ class Begin(InProject):
     next_steps: list[str] = Field([], max_length=_ITEMS, description="What to do next, in order.")
     files_touched: list[str] = Field([], max_length=_ITEMS, description="Paths that matter.")
     cwd: str = Field("", max_length=4_096, description="The directory that you worked in.")
+    packet_id: str = Field("", max_length=_ID, description="A packet that says the same for other tools.")
     create_project: bool = Field(False, description="Make the named project if there is none.")
 
 
@@ -39,6 +42,7 @@ class Accept(InProject):
     """What `memory_handoff_accept` takes."""
 
     handoff_id: str = Field("", max_length=_ID, description="This one; left out, the best that is open.")
+    packet: bool = Field(False, description="Give the packet that goes with it, too.")
 
 
 class Cancel(InProject):
@@ -54,6 +58,9 @@ def begin(caller: Caller, asks: Begin) -> Mapping[str, object]:
         raise BadRequestError("summary says nothing: write what was done and where it stands")
     if asks.create_project and not (asks.workspace and asks.project):
         raise BadRequestError("create_project needs both names: workspace and project")
+    user = caller.who.user or OWNER
+    if asks.packet_id:
+        caller.memory.handoffs.check_packet(asks.packet_id, user)
     scope = caller.sure(asks, create=asks.create_project)
     handoff = caller.memory.handoffs.begin(
         scope.project,
@@ -63,6 +70,8 @@ def begin(caller: Caller, asks: Begin) -> Mapping[str, object]:
         files_touched=asks.files_touched,
         from_agent=caller.who.agent or "other",
         cwd=asks.cwd,
+        packet_id=asks.packet_id,
+        user=user,
     )
     return {"handoff_id": str(handoff.id), "scope": scope_of(scope)}
 
@@ -83,7 +92,12 @@ def accept(caller: Caller, asks: Accept) -> Mapping[str, object]:
     if session and not memory.stores.index.sessions_of(session):
         session = None
     handoff = memory.handoffs.accept(scope.project, handoff_id=wanted, by=who.agent or "other", session=session)
-    return {"handoff": _told(handoff) if handoff else None, "scope": scope_of(scope)}
+    answer: dict[str, object] = {"handoff": _told(handoff) if handoff else None, "scope": scope_of(scope)}
+    if handoff and asks.packet:
+        carried = memory.handoffs.carried(handoff, who.user or OWNER)
+        answer["packet"] = fenced(resume_block(carried.packet)) if carried.packet else None
+        answer["packet_problem"] = carried.problem or None
+    return answer
 
 
 def cancel(caller: Caller, asks: Cancel) -> Mapping[str, object]:

@@ -1,0 +1,109 @@
+"""The wire of packets (`/v1`, `/oauth`): how bodies are read, answers written, requests logged, and our address."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import time
+from collections.abc import Awaitable, Callable
+from urllib.parse import urlsplit
+
+from aiohttp import web
+
+from ai_memory.errors import BadRequestError
+from ai_memory.server.keys import EXTERNAL
+
+_log = logging.getLogger(__name__)
+
+#: What is logged, a line a request; hooks come by the thousand and are counted instead.
+_LOGGED = ("/v1/", "/oauth/", "/web/")
+#: Whoever holds an invite's code may join; so many of its signs are enough to tell it from others.
+_CODE = re.compile(r"(?<=/v1/invites/)([^/]{6})[^/]+")
+
+
+def answer(value: object, status: int = 200, *, stored: bool = True) -> web.Response:
+    """Answer with JSON as this wire writes it: sorted keys, two spaces, a newline at the end.
+
+    Args:
+        value: what to write.
+        status: of the answer.
+        stored: whether caches may keep it; what holds a token or a code may not be kept.
+    """
+    text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    headers = {"Content-Type": "application/json"} | ({} if stored else {"Cache-Control": "no-store"})
+    return web.Response(body=text.encode(errors="replace"), status=status, headers=headers)
+
+
+def refused(status: int, text: str) -> web.Response:
+    """Answer with an error."""
+    return answer({"error": text}, status)
+
+
+async def read(request: web.Request, most: int) -> bytes:
+    """Read at most so many bytes of a body; what is beyond stays unread.
+
+    Raises:
+        BadRequestError: it breaks off, or is not encoded as its headers say.
+    """
+    body = bytearray()
+    try:
+        while len(body) < most and (piece := await request.content.read(most - len(body))):
+            body += piece
+    except ConnectionResetError:
+        raise BadRequestError("read body: it breaks off") from None
+    except web.RequestPayloadError:
+        raise BadRequestError("read body: it is not encoded as its headers say") from None
+    return bytes(body)
+
+
+def own_address(request: web.Request) -> str:
+    """Give the address under which a caller reaches this server, without a slash at its end.
+
+    The setting wins; then what a proxy says of itself; then what the request itself asked for.
+    """
+    if request.app[EXTERNAL]:
+        return request.app[EXTERNAL]
+    scheme = _first(request, "X-Forwarded-Proto") or request.scheme
+    host = _first(request, "X-Forwarded-Host") or request.host
+    return f"{scheme}://{host}"
+
+
+def clean(path: str) -> str:
+    """Give a path without doubled slashes, which clients make whose host ends with one."""
+    return re.sub(r"/{2,}", "/", path)
+
+
+def host_of(address: str) -> str:
+    """Give the host and port of an address as a browser sends them, "" for none."""
+    try:
+        return urlsplit(address).netloc.lower()
+    except ValueError:
+        return ""
+
+
+@web.middleware
+async def told(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Log a request with its status and duration: no query, no header, no code of an invite."""
+    if not clean(request.path).startswith(_LOGGED):
+        return await handler(request)
+    began, status = time.perf_counter(), 500
+    try:
+        response = await handler(request)
+        status = response.status
+    except web.HTTPException as error:
+        status = error.status
+        raise
+    else:
+        return response
+    finally:
+        # As it was sent: what is decoded may hold line breaks.
+        path = _CODE.sub(r"\1…", clean(request.rel_url.raw_path))
+        _log.info("%s %s %d %.1f ms", request.method, path, status, (time.perf_counter() - began) * 1000)
+
+
+def _first(request: web.Request, header: str) -> str:
+    """Give the first of the values that proxies have put into a header."""
+    return request.headers.get(header, "").partition(",")[0].strip()
