@@ -12,8 +12,10 @@ import click
 
 from ai_memory.cli.place import cwd_option, json_option, project_option, routing_here, workspace_option
 from ai_memory.cli.remote import remote_of
-from ai_memory.cli.shown import say
+from ai_memory.cli.shown import quiet, say
 from ai_memory.client.agents import agent_named
+from ai_memory.model.packet import parse
+from ai_memory.model.packet_text import resume_block
 
 
 @click.command()
@@ -53,6 +55,7 @@ def handoff() -> None:
 @click.option("--next", "-n", "steps", multiple=True, help="A next step (repeatable).")
 @click.option("--file", "-f", "files", multiple=True, help="A file that matters (repeatable).")
 @click.option("--to", "to_agent", help="Only this agent may take it.")
+@click.option("--packet", "packet_id", default="", help="Id of a packet that says the same for other tools.")
 @cwd_option
 @workspace_option
 @project_option
@@ -65,6 +68,7 @@ def begin(
     steps: tuple[str, ...],
     files: tuple[str, ...],
     to_agent: str | None,
+    packet_id: str,
     cwd: Path,
     workspace: str | None,
     project: str | None,
@@ -80,6 +84,7 @@ def begin(
             "next_steps": steps,
             "files_touched": files,
             "to_agent": to_agent or "",
+            "packet_id": packet_id,
         },
     )
     _say(answer, as_json, f"left handoff {answer['handoff_id']} in {answer['scope']} ({answer['resolved_by']})")
@@ -88,6 +93,7 @@ def begin(
 @handoff.command()
 @click.argument("handoff_id", required=False, default="")
 @click.option("--agent", default="other", show_default=True, help="Who takes it.")
+@click.option("--packet", is_flag=True, help="Print the resume block of its packet instead.")
 @cwd_option
 @workspace_option
 @project_option
@@ -97,6 +103,7 @@ def accept(
     ctx: click.Context,
     handoff_id: str,
     agent: str,
+    packet: bool,
     cwd: Path,
     workspace: str | None,
     project: str | None,
@@ -105,12 +112,19 @@ def accept(
     """Take the handoff with this id, or the one that the next session would get, and print it."""
     routing = routing_here(cwd, workspace, project)
     answer = remote_of(ctx).post(
-        "/admin/handoffs/accept", {"routing": routing, "handoff_id": handoff_id, "agent": agent}
+        "/admin/handoffs/accept", {"routing": routing, "handoff_id": handoff_id, "agent": agent, "packet": packet}
     )
     taken = answer["handoff"]
     if taken is None:
         _say(answer, as_json, f"no handoff is waiting in {answer['scope']}")
         return
+    if packet and not as_json:
+        if answer["packet"]:
+            # The shortest form: a packet may have the size at which another one would be refused.
+            text = json.dumps(answer["packet"], ensure_ascii=False, separators=(",", ":"))
+            say(resume_block(parse(text.encode())))
+            return
+        quiet(f"no packet: {answer['packet_problem']}")
     who = agent_named(taken["from_agent"]).title if taken["from_session_id"] else "left by hand"
     parts = [
         f"{who}, {taken['created_at']}, {answer['scope']}",
@@ -123,6 +137,7 @@ def accept(
         ("Files", "files_touched"),
     ):
         parts += ["", f"{heading}:", *(f"  - {item}" for item in taken[key])] if taken[key] else []
+    parts += ["", f"Packet: {taken['packet_id']}"] if taken["packet_id"] else []
     _say(answer, as_json, "\n".join(parts))
 
 

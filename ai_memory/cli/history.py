@@ -1,4 +1,4 @@
-"""`history`, `show`, `diff`, `checkpoints`, `commit`, `restore-page`."""
+"""`history`, `show` (of pages, and of packets), `diff`, `checkpoints`, `commit`, `restore-page`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import click
 
 from ai_memory.capture.plain import harmless
 from ai_memory.cli.moments import FORMS, moment_of
+from ai_memory.cli.packet_server import host_option
 from ai_memory.cli.pages import page_named
 from ai_memory.cli.place import Place, Scope, json_option, placed, writer
 from ai_memory.cli.remote import Remote, remote_of
@@ -19,6 +20,8 @@ from ai_memory.errors import BadRequestError
 _WHEN = f"a revision, or a time: {FORMS}"
 #: Git names no commit with these; who writes one means a time.
 _NO_REVISION = re.compile(r"[\s:]")
+#: Of a packet.
+_SHORTEST_ID = 10
 
 
 def _split(page: str) -> tuple[str, str]:
@@ -70,21 +73,35 @@ def history(ctx: click.Context, place: Place, path: str, limit: int, as_json: bo
 
 
 @click.command()
-@click.argument("page", metavar="PATH[@REV|@DATE]")
+@click.argument("named", metavar="PATH[@REV|@DATE] | ID")
 @placed
+@json_option
+@host_option
 @click.pass_context
-def show(ctx: click.Context, place: Place, page: str) -> None:
-    """Print a page as it is, as a commit saw it, or as it was at a time.
+def show(ctx: click.Context, place: Place, named: str, as_json: bool, host: str | None) -> None:
+    """Print a page as it is, as a commit saw it, or as it was at a time; or a packet.
+
+    What has a slash, an @ or `.md` is a page, and so is what is too short for a packet's id,
+    which has ten signs or more.
 
     \b
       ai-memory show notes/vat.md
       ai-memory show notes/vat.md@4be1c0ffee12
       ai-memory show "notes/vat.md@3 days ago"
+      ai-memory show 01K7Q6D3ZJ8VY5N0RTB2XWMA9C        a packet, with those that it continues
     """  # noqa: D301 - \b is click's mark for a paragraph that is not re-wrapped
-    path, when = _split(page)
+    if len(named) >= _SHORTEST_ID and not re.search(r"[/@]|\.md$", named):
+        from ai_memory.cli.packets import show_packet
+
+        show_packet(ctx, named, host, as_json=as_json)
+        return
+    path, when = _split(named)
     asked = _asked(when)
     remote = remote_of(ctx)
     answer = remote.get("/admin/read-page", {**place.scope(remote).query, "path": path, **asked})
+    if as_json:
+        click.echo(json.dumps(answer, indent=2))
+        return
     say_exactly(answer["text"])
 
 

@@ -55,6 +55,14 @@ class Remote:
         """Ask for a change; gives the JSON of the answer. A patient caller waits for what takes minutes."""
         return json.loads(self.send("POST", path, json.dumps(body).encode(), patient=patient))
 
+    def lines(self, path: str, body: object) -> Iterator[Any]:
+        """Ask for a change that tells how far it is; gives the JSON of each line, and waits as long as it takes."""
+        with self._connected(_MAKING_SECONDS) as connection:
+            data = json.dumps(body).encode()
+            with self._asked(connection, "POST", path, data, accept="application/x-ndjson") as response:
+                for line in response:
+                    yield json.loads(line)
+
     def send(self, method: str, path: str, body: bytes | None = None, *, patient: bool = False) -> bytes:
         """Send one request; gives the bytes of a 2xx answer.
 
@@ -117,9 +125,9 @@ class Remote:
         )
 
     def _asked(
-        self, connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None
+        self, connection: http.client.HTTPConnection, method: str, path: str, body: bytes | None, accept: str = "*/*"
     ) -> http.client.HTTPResponse:
-        headers = {"Content-Type": "application/json"}
+        headers = {"Content-Type": "application/json", "Accept": accept}
         if self._token:
             headers["Authorization"] = f"Bearer {self._token}"
         connection.request(method, urlsplit(self.url).path + path, body, headers)

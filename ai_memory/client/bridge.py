@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 #: Toolset -> the path of its door.
-TOOLSETS = {"wiki": "/mcp", "records": "/mcp/records", "memories": "/mcp/memories"}
+TOOLSETS = {"wiki": "/mcp", "records": "/mcp/records", "memories": "/mcp/memories", "packets": "/mcp/packets"}
 #: The server refuses more, and hangs up before everything is sent.
 _LARGEST = 10 * 1024 * 1024
 #: Seconds: until a connection stands, and until a client that asks who is there gets an answer, or it waits in vain.

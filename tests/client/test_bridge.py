@@ -343,7 +343,7 @@ def test_a_bug_is_answered_too_and_told_on_stderr(environment, project):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--toolset", "none"], "there is no toolset none: there are wiki, records, memories"),
+        (["--toolset", "none"], "there is no toolset none: there are wiki, records, memories, packets"),
         (["--toolset"], "--toolset needs a value"),
         (["now"], "now is not known here: there are --server-url, --data-dir, --toolset, and all in `ai-memory mcp`"),
     ],
