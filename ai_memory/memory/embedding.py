@@ -367,11 +367,11 @@ class Embedding:
         embedder = self._embedder
         with self._asking:
             requests, self._requests = self._requests, 0
-        if embedder and requests and embedder.provider != "local":
+        # Of a request that was under way the last time only the tokens are missing.
+        tokens = embedder.used_tokens() if embedder else 0
+        if embedder and (requests or tokens) and embedder.provider != "local":
             day = self._stores.clock().date()
-            self._stores.state.spend.add(
-                day, embedder.provider, embedder.model, requests=requests, tokens=embedder.used_tokens()
-            )
+            self._stores.state.spend.add(day, embedder.provider, embedder.model, requests=requests, tokens=tokens)
 
     def coverage(self) -> Coverage:
         """Count the texts by what the present model has of them."""

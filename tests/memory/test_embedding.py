@@ -405,6 +405,13 @@ def test_what_a_vendor_was_asked_for_is_counted(desk):
     assert desk.report()["spend"] == {"today": {"requests": 0, "tokens": 0}, "days_30": spend}
 
 
+def test_tokens_are_counted_also_when_somebody_looks_while_the_vendor_is_asked(desk):
+    desk.meaning.before = desk.report
+    desk.settle()
+    words = sum(len(text.split()) for text in desk.meaning.texts())
+    assert desk.report()["spend"]["today"] == {"requests": len(desk.meaning.asked), "tokens": words}
+
+
 # What goes and what moves
 
 
