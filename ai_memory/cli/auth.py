@@ -23,6 +23,8 @@ _GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 _CHECK_SECONDS = 10.0
 #: What RFC 8628 says where the server says nothing.
 _EXPIRES, _INTERVAL, _SLOWER = 300.0, 5.0, 5.0
+#: No code holds for longer than a day, and no sleep may be endless.
+_LONGEST = 86_400.0
 
 
 class NotApprovedError(AiMemoryError):
@@ -152,7 +154,7 @@ def _text(answer: dict[str, Any], key: str) -> str:
 
 def _number(grant: dict[str, Any], key: str, default: float) -> float:
     value = grant.get(key)
-    return float(value) if isinstance(value, int | float) and value > 0 else default
+    return float(min(value, _LONGEST)) if isinstance(value, int | float) and value > 0 else default
 
 
 def _reason(answer: dict[str, Any]) -> str:

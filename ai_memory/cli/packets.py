@@ -23,7 +23,7 @@ from ai_memory.cli.packet_server import PacketServer, Reply, host_option, packet
 from ai_memory.cli.place import Place, json_option, placed
 from ai_memory.cli.remote import RefusedError, remote_of
 from ai_memory.cli.shown import quiet, say, say_exactly
-from ai_memory.errors import AiMemoryError, BadRequestError, NotFoundError
+from ai_memory.errors import AiMemoryError, BadRequestError, NotFoundError, StorageError
 from ai_memory.model import packet as packets
 from ai_memory.model import packet_text
 from ai_memory.model.packet import PACKET_LIMIT, BadPacketError, Finding, Packet
@@ -142,7 +142,10 @@ def write(ctx: click.Context, place: Place, source: str, output: Path | None, al
     if output is None:
         say_exactly(text)
         return
-    output.write_text(text, "utf-8")
+    try:
+        output.write_text(text, "utf-8")
+    except OSError as error:
+        raise StorageError(f"{output} could not be written: {error.strerror}") from error
     quiet(f"packet {packet.id} is in {output}: `ai-memory push {output}` sends it")
 
 

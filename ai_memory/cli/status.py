@@ -11,6 +11,7 @@ import click
 
 from ai_memory.capture.plain import harmless
 from ai_memory.cli.remote import Remote, settings_of
+from ai_memory.cli.shown import many
 from ai_memory.client.notes import summary
 from ai_memory.client.reach import server_url
 from ai_memory.config import Settings, agent_environment, home_directory
@@ -23,6 +24,7 @@ _STAGES = {
     "ingest": "events",
     "compile": "checkpoints",
     "pages": "page writes",
+    "packets": "pushes",
     "indexing": "indexed",
     "handoffs": "session starts",
     "catch_up": "read at start",
@@ -99,6 +101,9 @@ def _print_server(report: dict[str, Any]) -> None:
     if report["state_lost"]:
         _warn("handoffs", "db/state.db was gone at the start: what was open is lost")
     _row("handoffs", f"{handoffs.get('open', 0)} open, {handoffs.get('accepted', 0)} taken")
+    packets = counts["packets"]
+    waiting = f", {packets['waiting']} wait to become pages" if packets["waiting"] else ""
+    _row("packets", f"{packets['saved']} saved, {many(packets['drafts'], 'draft')}{waiting}")
     for stage, label in _STAGES.items():
         meter = report["stages"][stage]
         done = [f"{key} {value}" for key, value in meter.items() if isinstance(value, int)]

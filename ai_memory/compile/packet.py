@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -14,7 +15,7 @@ from ai_memory.compile.session_page import session_path
 from ai_memory.model.event import Observation
 from ai_memory.model.handoff import one_line, shortened, stamp
 from ai_memory.model.ids import ulid
-from ai_memory.model.packet import PACKET_LIMIT, About, Attempt, Decision, Packet, Provenance, stored_form
+from ai_memory.model.packet import PACKET_LIMIT, About, Attempt, Decision, Packet, Provenance, in_utc, stored_form
 from ai_memory.model.packet_page import FOLDER
 from ai_memory.model.scope import Project, plain_path
 from ai_memory.model.session import Session
@@ -103,7 +104,7 @@ def drafted(
         open_questions=tuple(said.in_field(each) for each in account.questions),
         next_step=said.in_field(_next_step(account)),
         tags=(session.agent,) if _TAG.fullmatch(session.agent) else (),
-        provenance=Provenance(source_hash=_source_hash(observations)),
+        provenance=Provenance(source_hash=deque(_source_hashes(observations), 1).pop()),
     )
     return _fitting(packet)
 
@@ -142,11 +143,28 @@ def _attempt(failure: Failure, said: _Portable) -> Attempt:
     return Attempt(shortened(said.in_field(failure.what), _TRIED), "succeeded" if failure.fixed else "failed", learned)
 
 
-def _source_hash(observations: Sequence[Observation]) -> str:
+def gone_on(packet: Packet, observations: Sequence[Observation]) -> Sequence[Observation]:
+    """Give what a session did after a packet of it was drafted.
+
+    Args:
+        packet: as somebody has saved it.
+        observations: all of the session.
+    """
+    source = packet.provenance.source_hash if packet.provenance else ""
+    for number, digest in enumerate(_source_hashes(observations), 1):
+        if digest == source:
+            return observations[number:]
+    # Who saved it took the hash out, or something of before came late.
+    since = in_utc(packet.created_at)
+    return [each for each in observations if f"{each.at:%Y-%m-%dT%H:%M:%S.%f000Z}" > since]
+
+
+def _source_hashes(observations: Iterable[Observation]) -> Iterator[str]:
+    """Give the hash of the first observation, of the first two, and so on."""
     digest = sha256()
     for each in observations:
         digest.update(f"{each.at.isoformat()}\0{each.kind}\0{each.title}\0{each.body}\n".encode("utf-8", "replace"))
-    return f"sha256:{digest.hexdigest()}"
+        yield f"sha256:{digest.hexdigest()}"
 
 
 def _fitting(packet: Packet) -> Packet:

@@ -11,14 +11,14 @@ from uuid import UUID
 
 from ai_memory.capture.packet import scrubbed
 from ai_memory.compile.account import Account, account_of
-from ai_memory.compile.packet import DRAFTS, draft_id, drafted, has_substance
+from ai_memory.compile.packet import DRAFTS, draft_id, drafted, gone_on, has_substance
 from ai_memory.compile.session_page import session_path
 from ai_memory.errors import BadRequestError
 from ai_memory.memory.accounts import OWNER
 from ai_memory.memory.projects import Projects
 from ai_memory.memory.stores import Stores
 from ai_memory.model.event import Observation
-from ai_memory.model.packet import Packet, in_utc, parse, scan
+from ai_memory.model.packet import Packet, parse, scan
 from ai_memory.model.packet_page import packet_of, page_path, page_text
 from ai_memory.model.page import PageChange, is_sealed
 from ai_memory.model.scope import Project
@@ -84,9 +84,7 @@ class Drafts:
                 return self._draft(packet, path) if packet else TOO_LITTLE
             if isinstance(taken, str):
                 return taken
-            since = in_utc(taken.created_at)
-            later = [each for each in observations if f"{each.at:%Y-%m-%dT%H:%M:%S.%f000Z}" > since]
-            if not has_substance(account_of(later, session.cwd)):
+            if not has_substance(account_of(gone_on(taken, observations), session.cwd)):
                 return Draft(taken, path, refused_in(taken), None)
             parent = packet_id
         return f"was saved {DRAFTS} times: what it does from here on is for another session"

@@ -146,7 +146,6 @@ class _Sight:
 _Places = dict[str, list[_Found]]
 #: `Packets` has a method of the name.
 _Answers = list[Packet | AiMemoryError]
-_Rows = list[Waiting | PacketRow]
 _Chain = list[Listed]
 
 
@@ -449,12 +448,20 @@ class Packets:
         sight = self._sight(user)
         team_id = self._team(sight, team).id if team else ""
         # Before the pages: what becomes one meanwhile is found twice, not never.
-        waiting = self._inbox.of(user, team_id)
-        homes = self._homes_of(f"{_TEAM}{team_id}" if team_id else user)
-        rows = self._stores.packets.newest(homes, limit + len(waiting))
-        every: _Rows = [*waiting.values(), *(row for row in rows if row.id not in waiting)]
-        every.sort(key=lambda each: (each.created, each.id), reverse=True)
-        return [Listed(each.id, each.created_at, each.goal) for each in every[:limit]]
+        waiting = self._inbox.newest(user, team_id, limit)
+        homes, more = self._homes_of(f"{_TEAM}{team_id}" if team_id else user), limit
+        while True:
+            rows = self._stores.packets.newest(homes, more)
+            again = self._inbox.called(row.id for row in rows)
+            # What was pushed again may stand further down now.
+            if len(rows) < more or len(rows) - len(again) >= limit:
+                break
+            more *= 2
+        every: dict[str, Waiting | PacketRow] = {row.id: row for row in rows}
+        every |= waiting
+        every |= {id_: each for id_, each in again.items() if (each.team or each.owner) == (team_id or user)}
+        newest = sorted(every.values(), key=lambda each: (each.created, each.id), reverse=True)
+        return [Listed(each.id, each.created_at, each.goal) for each in newest[:limit]]
 
     def drafts(self, user: str, project: Project | None = None, limit: int = 50) -> Sequence[Listed]:
         """List drafts of packets, the newest first; only who runs the server has any.
@@ -501,9 +508,14 @@ class Packets:
             found = next(filter(sight.may_delete, self._known([packet_id]).get(packet_id, ())), None)
             if found is None:
                 raise PacketNotFoundError("not found")
+            writer = NOBODY if user == OWNER else Writer(user=user)
             if found.path:
-                writer = NOBODY if user == OWNER else Writer(user=user)
                 self._pages.delete(self._projects.get(found.project_id), found.path, writer)
+            elif project := self._projects.now(found.project_id):
+                # It leaves a tombstone, too: its id is not free for others.
+                path = page_path(found.id)
+                subject = f"delete-page {project.label}: {path}"
+                self._pages.write_several(project, {}, writer, deleted={path: path}, subject=subject)
             if found.waiting:
                 self._inbox.remove([found.waiting])
         self.meter.count("deleted", self._stores.clock())

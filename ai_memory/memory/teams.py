@@ -131,14 +131,6 @@ class Teams:
             raise TeamNotFoundError("team not found")
         return team
 
-    def team(self, team_id: str) -> Team | None:
-        """Find a team by its id."""
-        return self._rows.team(team_id)
-
-    def has(self, team_id: str, user: str) -> bool:
-        """Tell whether a user is in a team."""
-        return self._rows.has(team_id, user)
-
     def delete(self, user: str, name: str) -> None:
         """Delete a team with its invites and packets; nobody can read these from the first moment on.
 

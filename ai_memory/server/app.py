@@ -220,6 +220,9 @@ def _wrong_token(request: web.Request) -> web.Response | None:
     token = request.app[TOKEN]
     if not token or request.path in _OPEN or _carries(request, token):
         return None
+    if HOSTS not in request.app and request.match_info.http_exception is not None:
+        # As the reference answers what it does not serve; it keeps nothing else behind a token of its own.
+        return None
     challenge = 'Bearer realm="ai-memory", error="invalid_token"'
     if request.method == "GET":
         challenge = f'Basic realm="ai-memory", {challenge}'

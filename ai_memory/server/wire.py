@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -18,6 +19,8 @@ _log = logging.getLogger(__name__)
 
 #: What is logged, a line a request; hooks come by the thousand and are counted instead.
 _LOGGED = ("/v1/", "/oauth/", "/web/")
+#: Who sends so slowly would hold a connection, and the end of the server, for ever.
+_BODY_SECONDS = 30.0
 #: Whoever holds an invite's code may join; so many of its signs are enough to tell it from others.
 _CODE = re.compile(r"(?<=/v1/invites/)([^/]{6})[^/]+")
 
@@ -44,12 +47,15 @@ async def read(request: web.Request, most: int) -> bytes:
     """Read at most so many bytes of a body; what is beyond stays unread.
 
     Raises:
-        BadRequestError: it breaks off, or is not encoded as its headers say.
+        BadRequestError: it breaks off, takes too long, or is not encoded as its headers say.
     """
     body = bytearray()
     try:
-        while len(body) < most and (piece := await request.content.read(most - len(body))):
-            body += piece
+        async with asyncio.timeout(_BODY_SECONDS):
+            while len(body) < most and (piece := await request.content.read(most - len(body))):
+                body += piece
+    except TimeoutError:
+        raise BadRequestError(f"read body: it is not here after {_BODY_SECONDS:g} s") from None
     except ConnectionResetError:
         raise BadRequestError("read body: it breaks off") from None
     except web.RequestPayloadError:

@@ -76,10 +76,17 @@ class PacketInbox:
         found = self._rows(f"id IN ({marks(len(wanted))}) ORDER BY n", wanted)
         return {each.id: each for each in found}
 
-    def of(self, owner: str, team: str) -> dict[str, Waiting]:
-        """List what waits of a team's packets, or with "" of a user's personal ones, by their ids."""
-        where, values = ("team = ?", (team,)) if team else ("team = '' AND owner = ?", (owner,))
-        return {each.id: each for each in self._rows(f"{where} ORDER BY n", values)}
+    def newest(self, owner: str, team: str, limit: int) -> dict[str, Waiting]:
+        """List what waits of a team's packets, or with "" of a user's personal ones, by their ids.
+
+        The newest by their own time; of those that were pushed again the last push.
+        """
+        scope, values = ("team = ?", (team,)) if team else ("team = '' AND owner = ?", (owner,))
+        again = "SELECT 1 FROM packet_inbox AS later WHERE later.id = packet_inbox.id AND later.n > packet_inbox.n"
+        # Bodies are read of these only.
+        chosen = f"SELECT n FROM packet_inbox WHERE {scope} AND NOT EXISTS ({again})"  # noqa: S608 - constant text
+        rows = self._rows(f"n IN ({chosen} ORDER BY created DESC, id DESC LIMIT ?)", (*values, limit))
+        return {each.id: each for each in rows}
 
     def for_project(self, project_id: UUID) -> list[Waiting]:
         """List what waits for a project, the oldest first."""

@@ -59,6 +59,12 @@ def test_a_packet_is_written_to_a_file(type_, tmp_path):
     assert (done.out, done.err) == ("", f"packet {packet.id} is in {target}: `ai-memory push {target}` sends it\n")
 
 
+def test_a_place_where_no_packet_can_be_written_is_said(type_, tmp_path):
+    target = tmp_path / "missing" / "packet.json"
+    done = type_("write", "--from", "-", "-o", str(target), stdin=json.dumps(NOTE).encode())
+    assert (done.code, done.err) == (3, f"error: {target} could not be written: No such file or directory\n")
+
+
 @pytest.mark.parametrize(
     ("content", "said"),
     [

@@ -217,6 +217,18 @@ def test_nobody_comes_in_time(own, wire, type_):
     assert (done.code, "nobody approved the code in time" in done.err) == (1, True)
 
 
+@pytest.mark.parametrize("interval", [float("inf"), 10**400], ids=["endless", "too large"])
+def test_a_server_that_asks_for_an_endless_wait_does_not_break_the_program(own, wire, type_, monkeypatch, interval):
+    waits = []
+    monkeypatch.setattr(auth_module, "sleep", waits.append)
+    wire.answers |= {
+        "POST /oauth/authorize_device": (200, {**GRANT, "interval": interval}),
+        "POST /oauth/token": (400, {"error": "access_denied"}),
+    }
+    assert type_("auth", wire.host).code == 1
+    assert waits == [86_400.0]
+
+
 @pytest.mark.parametrize(
     ("status", "grant"),
     [(404, {}), (201, GRANT), (200, {**GRANT, "user_code": ""}), (200, {**GRANT, "device_code": 7}), (200, b"[]")],

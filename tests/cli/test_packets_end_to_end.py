@@ -1,6 +1,7 @@
 """The verbs of packets against the real server, as somebody would use them."""
 
 import json
+import re
 import urllib.request
 from urllib.parse import urlencode
 
@@ -52,6 +53,14 @@ def test_what_one_session_leaves_another_machine_goes_on_from(desk, host, type_,
     assert [row["id"] for row in json.loads(type_("ls", "--json").out)["packets"]] == [packet_id]
     assert type_("show", packet_id).out.startswith(f"ID:      {packet_id}\n")
     assert "make the test of mixed rates pass" in type_("resume").out
+
+    told = desk.says("status").splitlines()
+    # A page it becomes soon after.
+    assert any(
+        re.fullmatch(r"packets +(1 saved, 0 drafts|[01] saved, 0 drafts, 1 wait to become pages)", line)
+        for line in told
+    )
+    assert any(line.startswith("pushes            pushed 1") for line in told)
 
     # A team, and somebody who is asked to join it.
     assert type_("teams", "create", "core").out == "created team core\n"

@@ -1,7 +1,7 @@
 """Drafts: a session that is over leaves one packet page, in its own commit; what the user made of it stays."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -121,6 +121,19 @@ def test_a_saved_packet_is_its_users_and_little_more_makes_no_other(world, ids):
     assert (kept.packet.goal, kept.draft) == ("Mine now.", False)
     draft = world.memory.sessions.draft(*world.memory.sessions.part(ids[0], None))
     assert (draft.packet.goal, draft.change) == ("Mine now.", None)
+
+
+def test_a_packet_that_is_saved_in_the_second_of_its_session_is_not_followed_by_itself(world, ids):
+    def passes(**_):
+        world.now += timedelta(milliseconds=1)
+
+    world.now, world.passes = STARTED - timedelta(milliseconds=1), passes
+    closes(world, ids[0])
+    save(world, packets(world)[first_id(ids[0])])
+    draft = world.memory.sessions.draft(*world.memory.sessions.part(ids[0], None))
+    assert (draft.packet.id, draft.change) == (first_id(ids[0]), None)
+    goes_on(world, ids[0])
+    assert set(packets(world)) == {first_id(ids[0]), first_id(ids[0], 1)}
 
 
 def test_a_session_that_goes_on_behind_a_saved_packet_gets_one_that_follows_it(world, ids):

@@ -116,6 +116,15 @@ def test_a_packet_that_is_pushed_again_shows_its_new_goal_and_time_where_it_was(
     assert (kept(world, "ana").packet.goal, kept(world, "ana").owner) == ("anew", "ana")
 
 
+def test_packets_that_were_pushed_again_with_earlier_times_stand_further_down(world, settle):
+    push(world, "ana", *(body(n) for n in range(1, 7)))
+    world.memory.packets.settle()
+    push(world, "ana", *(body(n, created_at=f"2026-11-19T10:00:0{n}Z") for n in (4, 5, 6)))
+    settle()
+    assert listed(world, "ana", limit=3) == [id_of(3), id_of(2), id_of(1)]
+    assert listed(world, "ana", limit=4) == [id_of(3), id_of(2), id_of(1), id_of(6)]
+
+
 def test_the_last_of_two_pushes_in_one_group_holds(world, settle):
     push(world, OWNER, body(1, goal="first"), body(1, goal="second"))
     settle()
@@ -392,10 +401,10 @@ def test_a_delete_takes_what_waits_and_the_page(world):
     assert listed(world, "ana") == []
 
 
-def test_the_id_of_a_deleted_packet_is_still_that_of_whoever_had_it(world, team):
+def test_the_id_of_a_deleted_packet_is_still_that_of_whoever_had_it(world, settle, team):
     push(world, "ana", body(1))
     push(world, "bea", body(2), team="red")
-    world.memory.packets.settle()
+    settle()
     world.memory.packets.delete("ana", id_of(1))
     world.memory.packets.delete("bea", id_of(2))
     for thief in ("carl", OWNER):

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from uuid import UUID
 
 import pytest
@@ -35,7 +36,14 @@ def test_what_is_added_waits_in_its_order(inbox):
 def test_the_later_push_of_an_id_holds(inbox):
     inbox.add([packet(0, body="old"), packet(0, body="new")])
     assert inbox.called(["PACKET0001"])["PACKET0001"].body == "new"
-    assert [each.body for each in inbox.of("owner", "").values()] == ["new"]
+    assert [each.body for each in inbox.newest("owner", "", 9).values()] == ["new"]
+
+
+def test_the_newest_are_those_of_the_last_pushes_by_their_own_time(inbox):
+    first, second, third = (packet(n, f"PACKET000{n}") for n in (1, 2, 3))
+    inbox.add([third, first, second, replace(third, created="2026-11-20T09:00:00.000000000Z")])
+    assert set(inbox.newest("owner", "", 2)) == {"PACKET0001", "PACKET0002"}
+    assert inbox.newest("owner", "", 3)["PACKET0003"].created == "2026-11-20T09:00:00.000000000Z"
 
 
 def test_an_id_with_a_nul_is_found(inbox):
@@ -61,8 +69,8 @@ def test_numbers_are_not_given_twice(inbox):
 
 def test_the_packets_of_a_team_are_nobodys_personal_ones(inbox):
     inbox.add([packet(0, "PACKET0001", owner="ana"), packet(0, "PACKET0002", owner="ana", team="T")])
-    assert list(inbox.of("ana", "")) == ["PACKET0001"]
-    assert list(inbox.of("ana", "T")) == list(inbox.of("bea", "T")) == ["PACKET0002"]
+    assert list(inbox.newest("ana", "", 9)) == ["PACKET0001"]
+    assert list(inbox.newest("ana", "T", 9)) == list(inbox.newest("bea", "T", 9)) == ["PACKET0002"]
     assert inbox.ids_of("ana") == {"PACKET0001", "PACKET0002"}
 
 

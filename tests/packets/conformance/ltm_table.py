@@ -433,6 +433,17 @@ def _others():
         beyond=True,
     )
     yield Row(
+        "the id of a deleted packet is not for others to take",
+        (
+            pushed(),
+            Ask("DELETE", "/v1/packets/$id", 204),
+            push((404, 409), who="b", body=theirs, says=("",)),
+            pushed(),
+            get(is_=packet()),
+        ),
+        beyond=True,
+    )
+    yield Row(
         "a stolen id goes into no team either",
         (
             TEAM,
