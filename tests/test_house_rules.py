@@ -12,7 +12,7 @@ LAYERS = [
     {"client"},
     {"model", "config"},
     {"store", "capture"},
-    {"search"},
+    {"search", "llm"},
     {"compile"},
     {"memory"},
     {"server", "install"},
@@ -29,7 +29,7 @@ STDLIB_ONLY = "client"
 
 #: thing -> the modules (or folders) where it may be touched.
 ROOMS = {
-    "subprocess": {"client", "install", "cli/clipboard", "cli/demo"},
+    "subprocess": {"client", "install", "cli/bootstrap_sources", "cli/clipboard", "cli/demo"},
     "git": {"store/git"},
     "apsw": {"store"},
     "aiohttp": {"server"},
@@ -37,13 +37,15 @@ ROOMS = {
     "mcp": {"server/mcp"},
     "mcp_types": {"server/mcp"},
     "pydantic": {"server/mcp"},
-    "openai": {"search/embed"},
+    "openai": {"search/embed", "llm"},
+    "anthropic": {"llm"},
+    "httpx2": {"llm"},
     "onnxruntime": {"search/embed"},
     "numpy": {"search/embed"},
     "tokenizers": {"search/embed"},
     "os.environ": {"config", "client"},
     "datetime.now": {"memory", "client", "cli"},
-    "time.time": {"client", "install", "cli"},
+    "time.time": {"client", "install", "cli", "llm"},
 }
 FORBIDDEN_WORDS = re.compile(r"util|helper|common|misc|^base|manager|service|handler|processor|factory", re.IGNORECASE)
 BROAD_EXCEPT = {"server/app", "server/worker", "server/mcp/protocol"}

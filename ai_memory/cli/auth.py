@@ -12,6 +12,7 @@ import click
 
 from ai_memory.capture.plain import harmless
 from ai_memory.cli.credentials import hash8, token_typed
+from ai_memory.cli.llm_auth import WithSubscriptions
 from ai_memory.cli.packet_server import PacketServer, credentials_of, host_option, packet_server
 from ai_memory.cli.remote import RefusedError
 from ai_memory.cli.shown import quiet, say
@@ -33,7 +34,7 @@ class NotApprovedError(AiMemoryError):
     status = 403
 
 
-@click.command()
+@click.command(cls=WithSubscriptions)
 @click.argument("host", metavar="[HOST]", required=False, default="")
 @click.argument("token", metavar="[TOKEN|-]", required=False, default="")
 @click.pass_context
@@ -43,7 +44,8 @@ def auth(ctx: click.Context, host: str, token: str) -> None:
     With a host alone you approve this machine in your browser. With `-` the token is read from
     standard input, or asked for without being shown. A token as an argument works, but stays
     in your shell's history. Without a host it is the server that is used anyhow: this
-    machine's ai-memory server needs no signing in.
+    machine's ai-memory server needs no signing in. `auth login`, `auth logout` and `auth status`
+    are about the subscriptions that models are paid with.
 
     \b
       ai-memory auth https://ltm.example.org           in the browser
