@@ -1,4 +1,4 @@
-"""Lint: what somebody should look at in a project's pages, by rules alone; and the page that lists it."""
+"""Lint: what somebody should look at in a project's pages, by rules; and the page that lists it."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Finding:
     """One thing to look at.
 
     Attributes:
-        kind: stale, rule_suggestion, duplicate, broken_link, feedback_flagged or pinned_expiry.
+        kind: stale, rule_suggestion, duplicate, broken_link, feedback_flagged, pinned_expiry or contradiction.
         severity: "warning" or "info".
         message: one sentence.
         pages: the paths that it is about, the first of them where there are many.
@@ -91,12 +91,12 @@ class Finding:
         return told | ({"detail": self.detail} if self.detail else {})
 
 
-def lint(pages: Iterable[Inspected], now: datetime) -> list[Finding]:
-    """Look at the pages of a project; gives what was found, warnings first."""
+def lint(pages: Iterable[Inspected], now: datetime, others: Iterable[Finding] = ()) -> list[Finding]:
+    """Look at the pages of a project by rules; gives what was found there and by others, warnings first."""
     looked_at = sorted((page for page in pages if page.kind != REPORT_KIND), key=lambda page: page.path)
     found = [finding for page in looked_at for finding in _of_one(page)]
     found += _duplicates(looked_at)
-    found += _stale(looked_at, now)
+    found += [*_stale(looked_at, now), *others]
     return sorted(found, key=lambda each: (not each.is_warning, each.kind, each.pages))
 
 
@@ -137,8 +137,14 @@ def _stale(pages: Iterable[Inspected], now: datetime) -> Iterable[Finding]:
         yield Finding("stale", _INFO, message, old[:_NAMED], f"{len(old)} pages" if len(old) > _NAMED else "")
 
 
-def report_page(findings: Sequence[Finding]) -> PageChange:
-    """Write the page that lists the warnings; the same warnings make the same page."""
+def report_page(findings: Sequence[Finding], compared: datetime | None = None) -> PageChange:
+    """Write the page that lists the warnings; the same warnings make the same page.
+
+    Args:
+        findings: what was found.
+        compared: when a model was last asked for contradictions, None for never.
+    """
+    by = f"and by a model, on {compared:%Y-%m-%d}, contradictions" if compared else "no model was asked"
     warnings = [each for each in findings if each.is_warning]
     summary = f"{len(warnings)} warning{'' if len(warnings) == 1 else 's'}" if warnings else "Nothing to look at"
     front: dict[str, object] = {"title": "Lint report", "type": "Lint Report", "kind": REPORT_KIND, "summary": summary}
@@ -146,7 +152,7 @@ def report_page(findings: Sequence[Finding]) -> PageChange:
         f"# Lint report\n\n{summary}.\n",
         bullets([_line(each) for each in warnings[:_LISTED]]),
         f"And {len(warnings) - _LISTED} more: `ai-memory lint` tells all.\n" if len(warnings) > _LISTED else "",
-        "*Found by rules; no model was asked. It is written anew once a day while nobody edits it.*\n",
+        f"*Found by rules{',' if compared else ';'} {by}. It is written anew once a day while nobody edits it.*\n",
     ]
     return PageChange(REPORT, formatted(front, "\n".join(part for part in sections if part)))
 

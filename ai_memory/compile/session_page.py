@@ -15,6 +15,8 @@ from ai_memory.model.session import Session
 _RAW_ROWS = 500
 _ANSWER_LENGTH = 6_000
 _PROMPT_LENGTH = 2_000
+#: The last line of a page that rules alone have made.
+FOOTER = "*Compiled by rules from what the hooks recorded; no model was asked.*\n"
 
 
 def session_path(session_id: UUID) -> str:
@@ -104,7 +106,7 @@ def session_page(
         _section("Session metadata", _metadata(session)),
         _section("Tool calls", bullets([f"`{name}`: {n}" for name, n in sorted(account.tools.items())])),
         _section("Raw observations", _raw(observations)),
-        "*Compiled by rules from what the hooks recorded; no model was asked.*\n",
+        FOOTER,
     ]
     return PageChange(session_path(session.id), formatted(front, "\n".join(part for part in sections if part)))
 

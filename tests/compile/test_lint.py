@@ -121,6 +121,8 @@ def test_a_report_of_very_many_warnings_lists_the_first_and_counts_the_rest():
 
 
 def test_a_report_without_warnings_says_so():
+    assert "*Found by rules; no model was asked." in report_page([]).text
+    assert "*Found by rules, and by a model, on 2026-11-20, contradictions." in report_page([], NOW).text
     assert front_matter(report_page([]).text)["summary"] == "Nothing to look at"
 
 
