@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from operator import itemgetter
+from typing import Any
 
 from ai_memory.capture.named import found_by_name
 from ai_memory.capture.shapes import Span, found_by_shape
@@ -42,6 +43,16 @@ class Scrubber:
     def scrub(self, text: str) -> Scrubbed:
         """Give the text without its secrets."""
         return self._short(text) if len(text) <= _SHORT else self._scrubbed(text)
+
+    def scrub_all(self, value: Any) -> Any:
+        """Give a JSON value whose texts are without their secrets."""
+        if isinstance(value, str):
+            return self.scrub(value)
+        if isinstance(value, list):
+            return [self.scrub_all(each) for each in value]
+        if isinstance(value, dict):
+            return {key: self.scrub_all(each) for key, each in value.items()}
+        return value
 
     def _scrubbed(self, text: str) -> Scrubbed:
         # What a replacement leaves behind may look like a secret in its turn, so that the end is a text that stays.

@@ -53,19 +53,24 @@ def briefing(ctx: click.Context, place: Place, limit: int, as_json: bool) -> Non
 
 @click.command()
 @click.option("--dry-run", is_flag=True, help="Only say what is found; write no report page.")
+@click.option("--no-llm", is_flag=True, help="By rules alone: ask no model for contradictions.")
 @placed
 @json_option
 @click.pass_context
-def lint(ctx: click.Context, place: Place, dry_run: bool, as_json: bool) -> None:
+def lint(ctx: click.Context, place: Place, dry_run: bool, no_llm: bool, as_json: bool) -> None:
     """Say what somebody should look at in a project's pages.
 
     Rules find pages with the same title, links to projects and pages that are not there,
     pinned pages that expire, pages that readers called stale or wrong, rules that stand in
     no file that agents read, and what nobody reads. Warnings are listed in _lint/report.md,
     which the server brings up to date once a day (maintenance.enabled).
+
+    Where the server has a model, that is asked which pages contradict each other, with each
+    lint by hand; what it found stays listed while both pages stay as they are.
     """
     remote = remote_of(ctx)
-    report = remote.post("/admin/lint", {**place.scope(remote).query, "dry_run": dry_run}, patient=True)
+    asked = {**place.scope(remote).query, "dry_run": dry_run, "no_llm": no_llm}
+    report = remote.post("/admin/lint", asked, patient=True)
     if as_json:
         click.echo(json.dumps(report, indent=2))
         return
@@ -73,6 +78,9 @@ def lint(ctx: click.Context, place: Place, dry_run: bool, as_json: bool) -> None
         _show(finding)
     if not report["findings"]:
         say("nothing to look at")
+    if model := report.get("model"):
+        pairs = many(model["pairs"], "pair")
+        quiet(f"no model's help: {model['problem']}" if model["problem"] else f"a model compared {pairs} of pages")
     if report["report"]:
         quiet(f"listed in {report['report']}")
 

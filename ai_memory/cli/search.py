@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlencode
 
 import click
 
 from ai_memory.cli.pages import at_option, at_query
 from ai_memory.cli.place import Place, json_option, placed
-from ai_memory.cli.remote import remote_of
+from ai_memory.cli.remote import Remote, remote_of
 from ai_memory.cli.shown import local, marked, quiet, say
 
 _DEGRADED = "X-Memory-Degraded"
@@ -23,6 +24,7 @@ _DEGRADED = "X-Memory-Degraded"
 @click.option("--scope", "-s", "scopes", multiple=True, metavar="WORKSPACE/PROJECT", help="In these (repeatable).")
 @click.option("--expired", is_flag=True, help="Also pages that have expired.")
 @click.option("--explain", is_flag=True, help="Say how each hit came to its place.")
+@click.option("--answer", is_flag=True, help="Have the server's model answer from the hits (see answer_with_model).")
 @at_option
 @placed
 @json_option
@@ -36,6 +38,7 @@ def search(
     scopes: tuple[str, ...],
     expired: bool,
     explain: bool,
+    answer: bool,
     said: str | None,
     as_json: bool,
 ) -> None:
@@ -64,19 +67,45 @@ def search(
     elif not everywhere and (scope := place.scope_or_all(remote)):
         query |= scope.query
     query |= {key: "true" for key, chosen in (("expired", expired), ("explain", explain)) if chosen}
-    headers: dict[str, str] = {}
-    hits = remote.get("/admin/search", query, headers.update)
-    if degraded := headers.get(_DEGRADED):
+    found = _answered(remote, query) if answer else _found(remote, query)
+    if degraded := found.get("degraded"):
         quiet(f"by words alone: {degraded}")
+    hits = found["hits"]
     if as_json:
-        click.echo(json.dumps(hits, indent=2))
+        click.echo(json.dumps(found if answer else hits, indent=2))
         return
+    if answer:
+        _show_answer(found)
     if not hits:
         say(f"no page or session says anything of {question!r}")
     for number, hit in enumerate(hits):
         if number:
             click.echo()
         _show(hit, explain=explain)
+
+
+def _found(remote: Remote, query: Mapping[str, str | list[str]]) -> dict[str, Any]:
+    headers: dict[str, str] = {}
+    hits = remote.get("/admin/search", query, headers.update)
+    return {"hits": hits, "degraded": headers.get(_DEGRADED)}
+
+
+def _answered(remote: Remote, query: Mapping[str, str | list[str]]) -> dict[str, Any]:
+    found: dict[str, Any] = remote.post(f"/admin/search?{urlencode(query, doseq=True)}", {}, patient=True)
+    return found
+
+
+def _show_answer(found: Mapping[str, Any]) -> None:
+    """Show the answer with what it rests on, or why there is none; the hits follow."""
+    if missing := found.get("answer_unavailable"):
+        quiet(f"no answer: {missing}")
+        return
+    say(f"{found['answer']['text']}\n")
+    for each in found["answer"]["citations"]:
+        revision = f"@{each['revision'][:10]}" if each["revision"] else ""
+        say(f"[{each['number']}] {each['workspace']}/{each['project']}  {each['path']}{revision}")
+        say(f"    {each['quote']}")
+    click.echo()
 
 
 def _show(hit: Mapping[str, Any], *, explain: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ from ai_memory.install.codex import trust_hint
 from ai_memory.install.staging import bundle_folder
 from ai_memory.install.target import Site
 
+#: Of what stands beside the labels.
+_WIDTH = 62
 _STAGES = {
     "ingest": "events",
     "compile": "checkpoints",
@@ -30,6 +33,7 @@ _STAGES = {
     "catch_up": "read at start",
     "upkeep": "upkeep",
     "embedding": "vectors",
+    "jobs": "jobs",
 }
 
 
@@ -95,6 +99,7 @@ def _print_server(report: dict[str, Any]) -> None:
     unresolved = derived["unresolved_links_from_latest_pages"]
     _row("links", f"{derived['links_from_latest_pages']} (unresolved: {unresolved})")
     _print_embedding(report["providers"]["embedding"], derived)
+    _print_model(report["providers"]["llm"], counts["jobs"])
     _print_pages(report["pages"])
     if derived["index_rebuilt"]:
         _row("index", f"made anew at the start: {derived['index_rebuilt']}")
@@ -139,6 +144,34 @@ def _print_embedding(embedding: dict[str, Any], derived: dict[str, Any]) -> None
             _warn("", f"{triple['count']} vectors of {' '.join(map(str, name))} are not used")
             if embedding["configured"]:
                 _warn("", "`ai-memory embed --force` drops them and embeds everything anew")
+
+
+def _print_model(model: dict[str, Any], jobs: dict[str, int]) -> None:
+    """Say who answers questions and what that cost, or what is off without; and what came of the work that asks."""
+    if not model["configured"]:
+        _row("model", "none, so these are off:")
+        for feature in model["off"]:
+            _lines(f"- {feature}")
+        _lines(f"to have one, {model['hint']}")
+    else:
+        month = model["month"]
+        _row("model", f"{model['model']} of {model['provider']}")
+        budget = f" of ${month['budget']:.2f}" if month["budget"] else ""
+        tokens = month["tokens_in"] + month["tokens_out"]
+        spent = f"{many(month['calls'], 'call')}, {tokens} tokens, ${month['cost']:.2f}"
+        _row("", f"this month: {spent}{budget}")
+        if month["over_budget"]:
+            _lines("llm.monthly_budget is spent: no model is asked until next month, or until you raise it", "yellow")
+        if month["unpriced_calls"]:
+            _warn("", f"the price of {many(month['unpriced_calls'], 'call')} is not known: put it into prices.toml")
+        if model["warning"]:
+            _lines(model["warning"], "yellow")
+        if model["last_error"]:
+            _lines(f"last error {model['last_error_at']}: {model['last_error']}", "red")
+    if waiting := jobs["queued"] + jobs["leased"]:
+        _row("jobs", f"{waiting} to do" + ("" if model["configured"] else ": they wait for a model"))
+    if broken := jobs["failed"] + jobs["poison"]:
+        _warn("jobs", f"{broken} failed: `ai-memory jobs list` says why, `jobs retry ID` tries one again")
 
 
 def _print_storage(storage: dict[str, Any]) -> None:
@@ -247,6 +280,12 @@ def _print_client(client: dict[str, Any], url: str, hints: list[str]) -> None:
         _row("last hook error", f"{at} {error['kind']}: {error['detail']}", "yellow")
     for hint in hints:
         _row("hint", hint, "yellow")
+
+
+def _lines(text: str, colour: str = "") -> None:
+    """Say a sentence below a row, on as many lines as 80 columns need."""
+    for line in textwrap.wrap(text, _WIDTH, subsequent_indent="  "):
+        _row("", line, colour)
 
 
 def _row(label: str, value: object, colour: str = "") -> None:

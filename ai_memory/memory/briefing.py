@@ -9,17 +9,21 @@ from uuid import UUID
 
 from ai_memory.compile.brief import CORE, RECENT, Brief, CorePage, RecentPage
 from ai_memory.compile.lint import REPORT_KIND
+from ai_memory.compile.narrative import parsed, stale_in
 from ai_memory.memory.indexing import read_page
 from ai_memory.memory.projects import Projects
 from ai_memory.memory.stores import Stores
 from ai_memory.model.filters import Filters
 from ai_memory.model.handoff import stamp
+from ai_memory.model.record import NARRATIVE_PAGE
 from ai_memory.model.scope import Project
 from ai_memory.store.page_index import MISSING, PageRow
 
 #: So many rules, slots and pinned pages are listed of each.
 _LISTED = 100
 _RECENT_DAYS = (7, 30)
+#: So many sessions are compared with what a narrative knows, at a start.
+_LATELY = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ class Snapshot:
         activity: for the last 7 and 30 days: days, sessions, observations, pages_updated.
         last_observation: when, None without any.
         pending_handoffs: how many are open.
+        narrative_behind: sessions at rest that a model's narrative does not know; None without one.
         rules, slots, pinned: by path; a page is in one of them only.
         recent: the last changed first.
         dependents, dependencies: projects whose pages link here, and those that pages link to.
@@ -72,6 +77,7 @@ class Snapshot:
     activity: Sequence[dict[str, int]]
     last_observation: datetime | None
     pending_handoffs: int
+    narrative_behind: int | None
     rules: Sequence[BriefingPage]
     slots: Sequence[BriefingPage]
     pinned: Sequence[BriefingPage]
@@ -86,6 +92,9 @@ class Snapshot:
             **{f"activity_{each['days']}d": each for each in self.activity},
             "last_observation_at": stamp(self.last_observation) if self.last_observation else None,
             "pending_handoff_count": self.pending_handoffs,
+            "narrative": None
+            if self.narrative_behind is None
+            else {"path": NARRATIVE_PAGE, "sessions_behind": self.narrative_behind},
             "rules": [each.as_json() for each in self.rules],
             "slots": [each.as_json() for each in self.slots],
             "pinned": [each.as_json() for each in self.pinned],
@@ -129,6 +138,7 @@ class Briefing:
             activity=self._activity(project, now),
             last_observation=newest[0].last if newest else None,
             pending_handoffs=self._stores.state.count_open(project.id),
+            narrative_behind=self._behind(project, self._stores.wiki.read(project, NARRATIVE_PAGE), None),
             rules=listed(rules),
             slots=listed(slots),
             pinned=listed(pinned),
@@ -146,11 +156,34 @@ class Briefing:
         now = self._stores.clock()
         standing = [row for rows in self._standing(project, now) for row in rows]
         core = [page for row in standing[:CORE] if (page := self._core_page(project, row))]
+        told = self._narrative(project)
+        # The last one gets what room the others leave.
+        core += [told] if told and told.path not in {page.path for page in core} else []
         recent = [
             RecentPage(each.row.path, each.row.title, each.row.kind, each.changed)
             for each in self._changed(project, RECENT, now)
         ]
         return Brief(project.label, core, recent)
+
+    def _narrative(self, project: Project) -> CorePage | None:
+        """Give the narrative of a project, with a word on how old it is."""
+        text = self._stores.wiki.read(project, NARRATIVE_PAGE)
+        if text is None:
+            return None
+        page, _ = read_page(NARRATIVE_PAGE, text.encode("utf-8", "replace"), self._stores.scrubber.scrub)
+        # A start does not wait for a look through years.
+        behind = self._behind(project, text, _LATELY)
+        word = f" (sessions that it does not know: {behind})" if behind else ""
+        return CorePage(page.path, f"{page.title}{word}", page.body, page.pinned)
+
+    def _behind(self, project: Project, text: str | None, limit: int | None) -> int | None:
+        """Count the sessions, of the last ones, that a narrative does not know; None for one that names none."""
+        narrative = parsed(text) if text else None
+        if narrative is None or not narrative.covers:
+            return None
+        sessions = self._stores.index.recent(project_id=project.id, limit=limit)
+        stale = stale_in(narrative, sessions)
+        return sum(session.is_over or session.committed == session.observations for session in stale)
 
     def _core_page(self, project: Project, row: PageRow) -> CorePage | None:
         text = self._stores.wiki.read(project, row.path)

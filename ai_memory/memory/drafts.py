@@ -20,7 +20,7 @@ from ai_memory.memory.stores import Stores
 from ai_memory.model.event import Observation
 from ai_memory.model.packet import Packet, parse, scan
 from ai_memory.model.packet_page import packet_of, page_path, page_text
-from ai_memory.model.page import PageChange, is_sealed
+from ai_memory.model.page import PageChange, front_matter, is_sealed
 from ai_memory.model.scope import Project
 from ai_memory.model.session import Session
 
@@ -28,6 +28,8 @@ TOO_LITTLE = (
     "has too little for a packet: it takes a request, and after it a changed file, a command that failed, a decision "
     "or three calls of tools"
 )
+#: Front matter of a draft that a model made clearer: how many observations of its session went into it.
+POLISHED = "polished"
 DELETED = "has no packet any more: it was deleted, and is not drafted again"
 
 
@@ -79,6 +81,8 @@ class Drafts:
             taken = self._taken(project, packet_id, path)
             if taken is None and self._is_gone(project, path):
                 return DELETED
+            if taken is None and (polished := self._polished(project, session, path)):
+                return polished
             if taken is None:
                 packet = drafted(session, observations, account, project, packet_id=packet_id, parent_id=parent)
                 return self._draft(packet, path) if packet else TOO_LITTLE
@@ -110,6 +114,14 @@ class Drafts:
                 break
             newest = path
         return newest
+
+    def _polished(self, project: Project, session: Session, path: str) -> Draft | None:
+        """Give the draft that a model made clearer, while its session has not gone on."""
+        text = self._stores.wiki.read(project, path)
+        if not text or not is_sealed(text) or front_matter(text).get(POLISHED) != session.observations:
+            return None
+        kept = packet_of(text)
+        return Draft(kept.packet, path, refused_in(kept.packet), PageChange(path, text)) if kept else None
 
     def _draft(self, packet: Packet, path: str) -> Draft | str:
         try:

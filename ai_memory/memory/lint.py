@@ -1,12 +1,14 @@
-"""Lint of a project: looks at its pages by rules, and keeps the page that lists what was found."""
+"""Lint of a project: looks at its pages by rules, adds what a model found, and keeps the page that lists it."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 
 from ai_memory.compile.lint import FLAGS, REPORT, Finding, Flag, Inspected, lint, report_page
+from ai_memory.memory.contradictions import standing
 from ai_memory.memory.pages import Pages
 from ai_memory.memory.projects import Projects
 from ai_memory.memory.stores import Stores
@@ -34,7 +36,12 @@ class Lint:
         self._pages = pages
 
     def look(self, project: Project) -> list[Finding]:
-        """Say what is found in a project now; nothing is written."""
+        """Say what is found in a project now; nothing is written, and no model is asked."""
+        findings, _ = self._look(project)
+        return findings
+
+    def _look(self, project: Project) -> tuple[list[Finding], datetime | None]:
+        """Look at the pages; gives also when a model was last asked about them, None for never."""
         rows = [row for row in self._stores.pages.pages(project.id) if row.size != MISSING and not row.conflicted]
         now = self._stores.clock()
         committed = self._stores.pages.commit_times(project.id)
@@ -42,7 +49,8 @@ class Lint:
         blobs = {row.path: row.blob for row in rows}
         said = [each for each in self._stores.state.feedback.of(project.id) if blobs.get(each.path) == each.blob]
         broken = self._broken(project)
-        return lint(
+        contradictions, compared = standing(self._stores, project, blobs)
+        findings = lint(
             (
                 Inspected(
                     path=row.path,
@@ -60,7 +68,9 @@ class Lint:
                 for row in rows
             ),
             now,
+            contradictions,
         )
+        return findings, compared
 
     def run(self, project: Project) -> Report:
         """Lint a project and bring its report page up to date; without warnings none is begun.
@@ -71,7 +81,7 @@ class Lint:
             MergeUnfinishedError, UnfinishedOperationError: nothing may be written now.
             StorageError: the page could not be written.
         """
-        findings = self.look(project)
+        findings, compared = self._look(project)
         warnings = sum(each.is_warning for each in findings)
         with self._stores.wiki.lock:
             # It may have been renamed, moved or purged meanwhile.
@@ -81,7 +91,7 @@ class Lint:
                 return Report(findings, "")
             self._stores.wiki.git.check_free()
             subject = f"lint {project.label}: {warnings} warning{'' if warnings == 1 else 's'}"
-            self._pages.keep(project, [report_page(findings)], subject=subject, author=COMMITTER)
+            self._pages.keep(project, [report_page(findings, compared)], subject=subject, author=COMMITTER)
             return Report(findings, REPORT)
 
     def _broken(self, project: Project) -> dict[str, list[Link]]:

@@ -15,25 +15,35 @@ from ai_memory.capture.scope import Defaults
 from ai_memory.capture.scrub import Scrubber
 from ai_memory.config import Settings, home_directory
 from ai_memory.errors import StorageError
+from ai_memory.llm.chat import chat_of
 from ai_memory.memory.accounts import Accounts
+from ai_memory.memory.answers import Answers
 from ai_memory.memory.at_work import AtWork
 from ai_memory.memory.backup import save
+from ai_memory.memory.bootstrapping import Bootstrapping
 from ai_memory.memory.briefing import Briefing
+from ai_memory.memory.consolidation import Consolidation
+from ai_memory.memory.contradictions import Contradictions
 from ai_memory.memory.drafts import Drafts
 from ai_memory.memory.embedding import Embedding
 from ai_memory.memory.export import Bundle, pack
 from ai_memory.memory.feedback import Feedback
 from ai_memory.memory.handoffs import Handoffs
+from ai_memory.memory.improvement import Improvement
 from ai_memory.memory.indexing import Indexing, Progress
 from ai_memory.memory.intake import KEY_DAYS, Intake, Policy
+from ai_memory.memory.jobs import Jobs
 from ai_memory.memory.lint import Lint
 from ai_memory.memory.memories import Memories
 from ai_memory.memory.merge import Merge
 from ai_memory.memory.meters import Meter
+from ai_memory.memory.models import ChatOf, Models
 from ai_memory.memory.moves import Moves
+from ai_memory.memory.narratives import Narratives
 from ai_memory.memory.outside import Outside
 from ai_memory.memory.packets import Packets
 from ai_memory.memory.pages import Pages
+from ai_memory.memory.polish import Polish
 from ai_memory.memory.projects import Projects
 from ai_memory.memory.purge import Purge
 from ai_memory.memory.recall import Recall
@@ -79,17 +89,24 @@ class Memory:
     """One data directory, opened. Close it when done."""
 
     def __init__(
-        self, settings: Settings, clock: Callable[[], datetime] = utc_now, *, reindexing: Progress | None = None
+        self,
+        settings: Settings,
+        clock: Callable[[], datetime] = utc_now,
+        *,
+        reindexing: Progress | None = None,
+        chat_of: ChatOf = chat_of,
     ) -> None:
         """Take the lock, open the stores and catch up with the files.
 
         Args:
             settings, clock: how, and when.
             reindexing: make the index anew, and call this as it goes on.
+            chat_of: gives the model of the settings.
 
         Raises:
             DirectoryInUseError: another process has the directory.
-            ConfigError: a pattern in the settings is not a regular expression, or those for embedding do not fit.
+            ConfigError: a pattern in the settings is not a regular expression, or those for embedding or a model do
+                not fit.
             NewerFormatError, NewerDatabaseError: a newer version of this program wrote the directory.
             WikiMissingError: the wiki is gone, the rest is there.
             StorageError: the directory cannot be written.
@@ -131,6 +148,21 @@ class Memory:
             self.briefing = Briefing(self.stores, self.projects)
             self.feedback = Feedback(self.stores, self.projects)
             self.lint = Lint(self.stores, self.projects, self.pages)
+            self.models = Models(self.stores, settings, chat_of)
+            self.answers = Answers(self.stores, self.pages, self.models, settings)
+            self.jobs = Jobs(self.stores, is_on=self.models.chat is not None)
+            self.consolidation = Consolidation(
+                self.stores, self.projects, self.pages, self.sessions, self.models, self.jobs, settings
+            )
+            self.narratives = Narratives(
+                self.stores, self.projects, self.pages, self.sessions, self.models, self.jobs, settings
+            )
+            self.contradictions = Contradictions(self.stores, self.projects, self.models, self.jobs, settings)
+            self.improvement = Improvement(
+                self.stores, self.projects, self.pages, self.sessions, self.models, self.jobs, settings
+            )
+            Polish(self.stores, self.projects, self.pages, self.sessions, self.models, self.jobs, settings)
+            self.bootstrapping = Bootstrapping(self.stores, self.projects, self.pages)
             self.handoffs = Handoffs(self.stores, self.projects, self.sessions, self.briefing, self.packets, quiet)
             policy = Policy(settings["capture_prompts"], settings["capture_assistant"])
             self.intake = Intake(self.stores, self.projects, policy, self.sessions.note_change)
@@ -160,6 +192,8 @@ class Memory:
             closing.callback(self.stores.close)
             closing.callback(self.embedding.close)
             closing.callback(self.recall.close)
+            closing.callback(self.models.close)
+            closing.callback(self.jobs.close)
             # What is left over is due again at the next start; in the middle of somebody's merge that is all.
             with suppress(MergeUnfinishedError):
                 self.sessions.settle(_GRACE_SECONDS)
@@ -265,6 +299,7 @@ class Memory:
                 "observations": index["observations"],
                 "handoffs": self.stores.state.counts(),
                 "packets": self.packets.counts(),
+                "jobs": self.jobs.counts(),
             },
             "derived": {
                 "sessions_uncompiled": index["uncompiled"],
@@ -293,9 +328,10 @@ class Memory:
                 "catch_up": self.catch_up_meter.report(),
                 "upkeep": self.upkeep.meter.report(),
                 "embedding": self.embedding.meter.report(),
+                "jobs": self.jobs.meter.report(),
             },
             "wiki_format": wiki_format(data_dir, self.upgraded_from),
-            "providers": {"llm": {"configured": False}, "embedding": self.embedding.report(embedded)},
+            "providers": {"llm": self.models.report(), "embedding": self.embedding.report(embedded)},
             "storage": self.upkeep.storage(),
             "settings": {key: source for key, source in self.settings.sources.items() if source != "default"},
             "unknown_settings": list(self.settings.unknown),
@@ -317,7 +353,13 @@ class Memory:
         """Say what waits for somebody, broken pages too, a sentence each; `status` has all of it."""
         problems = self.stores.pages.problems()
         named = "; ".join(f"{self._name(project, path)}: {problem}" for project, path, problem in problems[:_NAMED])
-        return [*self.warnings(), *([f"pages with a problem: {len(problems)} ({named})"] if problems else [])]
+        jobs = self.jobs.counts()
+        failed = jobs["failed"] + jobs["poison"]
+        return [
+            *self.warnings(),
+            *([f"pages with a problem: {len(problems)} ({named})"] if problems else []),
+            *([f"jobs that failed: {failed} (`ai-memory jobs list` says why)"] if failed else []),
+        ]
 
     def _pages_report(self) -> dict[str, object]:
         """Report what somebody should look at: how many there are, and the first of them."""

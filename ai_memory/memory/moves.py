@@ -506,6 +506,8 @@ class Moves:
         reached(Step.MOVE_RAW)
         target = self._projects.get(target_id)
         stores.state.move_handoffs(source_id, target, session)
+        stores.state.jobs.move(source_id, target_id, session)
+        stores.state.proposals.move(source_id, target_id, session)
         for page in pages:
             stores.state.reads.move(source_id, target_id, page)
             stores.state.feedback.move(source_id, target_id, page)

@@ -666,7 +666,7 @@ class Pages:
             self._check_free(project)
             pages: dict[str, Scrubbed] = {}
             for change in changes:
-                if refusal := self._refusal(project, change.path):
+                if refusal := self.refusal(project, change.path):
                     self.meter.count(f"left alone ({refusal})", self._stores.clock())
                 else:
                     # A seal is a digest of what was scrubbed: it can hold no secret.
@@ -680,9 +680,9 @@ class Pages:
 
     def is_taken(self, project: Project, path: str) -> bool:
         """Tell whether a page is one that no automatic writer may write any more."""
-        return bool(self._refusal(project, path))
+        return bool(self.refusal(project, path))
 
-    def _refusal(self, project: Project, path: str) -> str:
+    def refusal(self, project: Project, path: str) -> str:
         """Say why an automatic writer may not write a page, "" when it may."""
         if self._tombstone(project, path):
             return "deleted"

@@ -16,6 +16,7 @@ from uuid import UUID
 
 from ai_memory.capture.payload import session_key
 from ai_memory.client import spool
+from ai_memory.compile.consolidate import FOLDERS
 from ai_memory.compile.packet import is_of_session
 from ai_memory.compile.session_page import session_path
 from ai_memory.errors import ConflictError, NotFoundError, StorageError
@@ -29,11 +30,13 @@ from ai_memory.memory.stores import Stores
 from ai_memory.model.event import Observation
 from ai_memory.model.former import PURGE_PROJECT, purged_line, up
 from ai_memory.model.packet_page import page_path
-from ai_memory.model.page import is_ledger, writable_page_path
+from ai_memory.model.page import front_matter, is_ledger, writable_page_path
+from ai_memory.model.record import NARRATIVE_PAGE
 from ai_memory.model.scope import Project
 from ai_memory.model.tombstone import Tombstone
 from ai_memory.store.git import Commit, GitError
 from ai_memory.store.operations import Order, author_of
+from ai_memory.store.page_index import PageRow
 from ai_memory.store.steps import Step, reached
 from ai_memory.store.wiki import LEDGER_HEAD, MANIFEST
 
@@ -119,13 +122,13 @@ class Purge:
                 "history": history,
                 "observations_deleted": len(observations),
                 "pages_deleted": sum(self._stores.wiki.has(project, page) for page in pages),
-                "versions_deleted": self._versions(project, session_id) if history else 0,
+                "versions_deleted": self._versions(project, session_id, pages) if history else 0,
                 "ledger_lines_deleted": sum(map(len, lines.values())),
                 "handoffs_deleted": self._stores.state.count_handoffs(project.id, session_id),
                 "spooled_events_deleted": len(spooled),
                 "removed_paths": [str(file.relative_to(self._data_dir)) for file in files],
                 "at_work": [str(each) for each in self._at_work.ids(project, session_id)],
-                "remains": self._remains(history=history),
+                "remains": self._remains(history=history) + self._narrated(project, session_id),
             }
             if not confirm:
                 return report
@@ -244,6 +247,13 @@ class Purge:
         named = f" (in this directory: {', '.join(here)})" if here else ""
         return f"{git}backups{named} and clones of the wiki still have it"
 
+    def _narrated(self, project: Project, session_id: UUID) -> str:
+        """Say whether the project's narrative was written from a session, among others."""
+        covers = front_matter(self._stores.wiki.read(project, NARRATIVE_PAGE) or "").get("covers")
+        if not isinstance(covers, dict) or str(session_id) not in covers:
+            return ""
+        return f", and {NARRATIVE_PAGE} was written from it, among others: read whether it still says something of it"
+
     def _scope(self, project: Project, writer: Writer) -> dict[str, object]:
         return {
             "author": [self._stores.scrubber.scrub(each) for each in writer.author],
@@ -284,20 +294,50 @@ class Purge:
                     found += [line for line in (Counter(before) - Counter(after)).elements() if line]
         return found
 
-    def _versions(self, project: Project, session_id: UUID) -> int:
+    def _versions(self, project: Project, session_id: UUID, pages: Collection[str]) -> int:
         """Count the versions that a session's pages have in git, also where they were purged before."""
         home = f"{project.workspace_id}/{project.id}/"
         return sum(
-            bool(change.blob) and change.path.startswith(home) and is_of_session(session_id, change.path[len(home) :])
+            bool(change.blob)
+            and change.path.startswith(home)
+            and (change.path[len(home) :] in pages or is_of_session(session_id, change.path[len(home) :]))
             for commit in self._stores.wiki.git.commits()
             for change in commit.changes
         )
 
     def _pages_of(self, project: Project, session_id: UUID) -> list[str]:
-        """List the pages of a session: its own, whether or not that is there, and those of its packets."""
+        """List the pages of a session.
+
+        They are its own, whether or not that is there, those of its packets, those that a model made of it and nobody
+        has taken over, and those that went when it was purged before.
+        """
         page = session_path(session_id)
-        there = [row.path for row in self._stores.pages.pages(project.id) if is_of_session(session_id, row.path)]
-        return [page, *(path for path in there if path != page)]
+        there = [
+            row.path
+            for row in self._stores.pages.pages(project.id)
+            if is_of_session(session_id, row.path) or self._is_made_of(project, row, session_id)
+        ]
+        return [page, *sorted({*there, *self._purged_with(project, session_id)} - {page})]
+
+    def _is_made_of(self, project: Project, row: PageRow, session_id: UUID) -> bool:
+        if not row.sealed or row.path.partition("/")[0] not in FOLDERS:
+            return False
+        front = front_matter(self._stores.wiki.read(project, row.path) or "")
+        return front.get("sources") == [str(session_id)]
+
+    def _purged_with(self, project: Project, session_id: UUID) -> set[str]:
+        """Find in git which pages a former purge of a session took along."""
+        if not self._stores.wiki.is_gone(project.id, str(session_id)):
+            return set()
+        subject = _subject("purge-session", {"label": project.label, "session": str(session_id)})
+        home = f"{project.workspace_id}/{project.id}/"
+        return {
+            change.path[len(home) :]
+            for commit in self._stores.wiki.git.commits()
+            if commit.subject == subject
+            for change in commit.changes
+            if not change.blob and change.path.startswith(home) and not _is_ledger(change.path)
+        }
 
     def _session_files(self, project: Project, session_id: UUID, pages: Sequence[str]) -> list[Path]:
         raw, folder = _raw_folder(self._stores, project), self._stores.wiki.folder(project)
@@ -342,6 +382,10 @@ class Purge:
         stores.state.forget_handoffs(project, session)
         stores.state.reads.forget(project, pages)
         stores.state.feedback.forget(project, pages)
+        stores.state.jobs.forget(project, session)
+        stores.state.proposals.forget(project, session)
+        stores.state.proposals.forget_pages(project, pages)
+        stores.state.jobs.forget_said(project)
         inbox = stores.state.inbox
         waiting = [each.id for each in inbox.for_project(project) if is_of_session(session, page_path(each.id))]
         inbox.forget(project, waiting)
@@ -371,6 +415,9 @@ class Purge:
         stores.state.forget_handoffs(project)
         stores.state.reads.forget(project)
         stores.state.feedback.forget(project)
+        stores.state.bootstraps.forget(project)
+        stores.state.jobs.forget(project)
+        stores.state.proposals.forget(project)
         stores.state.inbox.forget(project)
         stores.state.forget_purged(project)
         reached(Step.PURGE_STATE)
@@ -397,6 +444,8 @@ class Purge:
         oid = self._commit(order, [prefix + page, prefix + MANIFEST], _subject("purge-page", order))
         stores.state.reads.forget(project, [page])
         stores.state.feedback.forget(project, [page])
+        stores.state.proposals.forget_pages(project, [page])
+        stores.state.jobs.forget_said(project)
         inbox = stores.state.inbox
         inbox.forget(project, [each.id for each in inbox.for_project(project) if page_path(each.id) == page])
         reached(Step.PURGE_STATE)
@@ -440,7 +489,8 @@ class Purge:
         self._indexing.commits()
         if order["purge"] == "purge-session":
             # Also what it said in the projects that it moved away from.
-            pages = order.get("pages", [session_path(UUID(order["session"]))])
+            session = UUID(order["session"])
+            pages = [page for page in order.get("pages", [session_path(session)]) if is_of_session(session, page)]
             elsewhere = [each.id for each in self._projects.all() if str(each.id) not in kept]
             stores.pages.forget_pages([(each, page) for each in elsewhere for page in pages])
         elif order["purge"] == "purge-page":
@@ -456,8 +506,12 @@ class Purge:
     def _gone(self, order: Order) -> Callable[[str], bool]:
         if order["purge"] == "purge-session":
             session, kept = UUID(order["session"]), {str(each) for each in self._kept(order)}
+            made = {f"{order['project']}/{page}" for page in order.get("pages", [])}
             # Also where it was before it moved.
-            return lambda path: _project_of(path) not in kept and is_of_session(session, path.split("/", 2)[-1])
+            return lambda path: (
+                path.partition("/")[2] in made
+                or (_project_of(path) not in kept and is_of_session(session, path.split("/", 2)[-1]))
+            )
         ids = set(order["ids"])
         if order["purge"] == "purge-page":
             return lambda path: _project_of(path) in ids and path.split("/", 2)[2:] == [order["page"]]

@@ -77,6 +77,7 @@ class Hit:
         details: rank, score and share in each stream, and the factors.
         turn: of a session: the turn that is quoted.
         is_page: whether the page is there to be read; that of a session may not be written yet.
+        passage: all of the place that the snippet is from.
     """
 
     project: Project
@@ -90,6 +91,7 @@ class Hit:
     details: dict[str, object] = field(default_factory=dict)
     turn: QuotedTurn | None = None
     is_page: bool = True
+    passage: str = ""
 
     def as_json(self, *, explain: bool = False) -> dict[str, object]:
         """Give the hit as the wire has it; there a smaller rank is better."""
@@ -361,6 +363,7 @@ class Recall:
                     details=self._details(each, factors[each.key]),
                     turn=QuotedTurn(turn.n, turn.at, turn.kind) if turn else None,
                     is_page=row is not None,
+                    passage=text,
                 )
             )
         return hits
@@ -413,6 +416,7 @@ class Recall:
                 snippet=snippet or descriptor(texts[each.chunk].body, texts[each.chunk].title, ""),
                 score=each.score,
                 why=f"its words on {stamp(at)}",
+                passage=texts[each.chunk].body,
             )
             for each, snippet in zip(pages, snippets, strict=True)
         ]
@@ -441,6 +445,7 @@ class Recall:
                     snippet=descriptor(around(bodies.get(key, ""), ()), rows[key].title, rows[key].summary),
                     score=0.0,
                     why="the filters; the last changed first" if filters != Filters() else "the last changed first",
+                    passage=bodies.get(key, ""),
                 ),
                 at,
             )

@@ -10,6 +10,7 @@ import math
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
@@ -17,6 +18,7 @@ from uuid import UUID
 
 from ai_memory.client.agents import agent_named
 from ai_memory.compile.account import account_of
+from ai_memory.compile.drafts import recompiled
 from ai_memory.compile.handoff import automatic_handoff
 from ai_memory.compile.session_page import ledger_lines, session_in, session_page, session_path, title_of
 from ai_memory.errors import NotFoundError
@@ -31,7 +33,7 @@ from ai_memory.model.handoff import shortened
 from ai_memory.model.ids import new_id, session_uuid
 from ai_memory.model.page import front_matter
 from ai_memory.model.scope import Project
-from ai_memory.model.session import Session
+from ai_memory.model.session import Session, was_brought_in
 from ai_memory.store.git import GitError
 from ai_memory.store.steps import Step, reached
 from ai_memory.store.wiki import Append
@@ -43,6 +45,8 @@ _COMMITS = {
     Kind.POST_COMPACTION: "post-compaction",
 }
 _TURN_ENDS = frozenset({Kind.STOP, *_COMMITS})
+#: Labels of checkpoints: of a session that is compacted, and of one that is over.
+COMPACTIONS, ENDS = frozenset({"pre-compact", "post-compaction"}), frozenset({"session", "idle"})
 
 
 class Sessions:
@@ -57,6 +61,8 @@ class Sessions:
         self._due: dict[tuple[UUID, UUID], str] = {}
         self._due_lock = threading.Lock()
         self.meter = Meter()
+        #: They hear of each checkpoint that becomes a commit: the session, and the label.
+        self.on_checkpoint: list[Callable[[Session, str], None]] = []
 
     # What is due
 
@@ -125,7 +131,7 @@ class Sessions:
         Args:
             project_id, session_id: which session.
             label: "" writes the page without a commit; any other word commits page and ledger:
-                "session" (it is over), "pre-compact", "post-compaction", "idle" or "handoff".
+                "session" (it is over), "pre-compact", "post-compaction", "idle", "handoff" or "consolidation".
 
         Returns:
             the commit's id, "" when none was made.
@@ -163,9 +169,11 @@ class Sessions:
 
     def _write(self, project: Project, session: Session, observations: list[Observation], label: str) -> str:
         account = account_of(observations, session.cwd)
-        over = label in ("session", "idle")
+        over = label in ENDS
+        # Who starts today does not go on with what was brought in from years ago, and nobody has asked to pay for it.
+        hands_over = not was_brought_in(observations)
         draft = None
-        if over or session.is_over or label == "handoff":
+        if hands_over and (over or session.is_over or label == "handoff"):
             found = self._drafts.of(project, session, observations, account)
             draft = found if isinstance(found, Draft) else None
         page = session_page(
@@ -175,14 +183,19 @@ class Sessions:
             continues=self._continued(session),
             packet=draft.path if draft else self._drafts.newest_page(project, session),
         )
+        page = recompiled(self._stores.wiki.read(project, page.path), page)
         pages = [page, draft.change] if draft and draft.change else [page]
-        if session.compiled < session.observations or over or draft:
+        if hands_over and (session.compiled < session.observations or over or draft):
             handoff_id = new_id(self._stores.clock())
             packet_id = draft.packet.id if draft else ""
             handoff = automatic_handoff(
                 session, observations, account, project, handoff_id=handoff_id, packet_id=packet_id
             )
             self._stores.state.publish(handoff, replacing_cwd=over)
+        if label and hands_over:
+            # Before the commit: a crash between the two would lose what only a checkpoint asks for.
+            for listener in self.on_checkpoint:
+                listener(session, label)
         reached(Step.CHECKPOINT_HANDED_OVER)
         count = session.observations
         agent = agent_named(session.agent)
@@ -427,7 +440,7 @@ def _mark_in(text: str | None, session: Session) -> int:
 
 def _subject(label: str, session: Session, title: str, project: Project) -> str:
     short = str(session.id)[:8]
-    if label in ("pre-compact", "post-compaction"):
+    if label in COMPACTIONS:
         return f"{label}(session {short}): checkpoint"
     ending = {"idle": " (closed: silent)", "handoff": " (handed over)"}.get(label, "")
     return f"session {short}: {shortened(title, 60)}{ending}\n\n{project.label}, {session.observations} observations"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
 from ai_memory.model.event import WORK, Kind, Observation
 from ai_memory.model.title import usable_title
+
+#: The note of a start and an end that no hook has seen: an old transcript tells of them.
+BACKFILL = "backfill"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +71,12 @@ class Session:
     def is_over(self) -> bool:
         """Whether the agent said that it was over and has not spoken since."""
         return self.ended > 0 and self.ended == self.observations
+
+
+def was_brought_in(observations: Iterable[Observation]) -> bool:
+    """Tell whether a backfill brought a session in, and nobody has opened it since."""
+    notes = [each.note for each in observations if each.kind is Kind.SESSION_START]
+    return notes[-1:] == [BACKFILL]
 
 
 def begun(observation: Observation, *, project_id: UUID, session_id: UUID, native: str) -> Session:

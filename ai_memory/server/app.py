@@ -18,7 +18,9 @@ from ai_memory.memory.accounts import OWNER
 from ai_memory.memory.memory import Memory
 from ai_memory.server import (
     admin,
+    backfill,
     backup,
+    bootstrap,
     browsers,
     care,
     device,
@@ -26,9 +28,11 @@ from ai_memory.server import (
     handoff,
     health,
     hooks,
+    models,
     moves,
     packets,
     pages,
+    pending,
     records,
     search,
     teams,
@@ -52,7 +56,7 @@ from ai_memory.server.keys import (
     WORKER,
 )
 from ai_memory.server.mcp_later import Later
-from ai_memory.server.worker import Backfill, IntakeQueue, PacketQueue, Watcher, Worker
+from ai_memory.server.worker import Backfill, IntakeQueue, ModelJobs, PacketQueue, Watcher, Worker
 
 _log = logging.getLogger(__name__)
 
@@ -75,6 +79,10 @@ _DOORS = (
     embed,
     moves,
     records,
+    bootstrap,
+    backfill,
+    models,
+    pending,
 )
 
 
@@ -100,6 +108,7 @@ def create_app(memory: Memory, *, bind: str, packets_token: str = "") -> web.App
     app[WORKER] = Worker(memory)
     app[QUEUE] = IntakeQueue(memory, app[WORKER], settings["hook_queue"])
     app[PACKETS] = PacketQueue(memory)
+    app.on_shutdown.append(_let_nobody_wait)
     app.cleanup_ctx.append(_background)
     for door in _PACKETS:
         app.add_routes(door.ROUTES)
@@ -113,6 +122,12 @@ def create_app(memory: Memory, *, bind: str, packets_token: str = "") -> web.App
     return app
 
 
+async def _let_nobody_wait(app: web.Application) -> None:
+    """End the calls that wait for a model, before who waits for those calls."""
+    app[MEMORY].jobs.stop()
+    app[MEMORY].answers.stop()
+
+
 async def _background(app: web.Application) -> AsyncIterator[None]:
     # What keeps users out is in the log from the beginning.
     await asyncio.to_thread(app[USERS].look)
@@ -122,6 +137,8 @@ async def _background(app: web.Application) -> AsyncIterator[None]:
     watching = asyncio.create_task(watcher.run(), name="watcher")
     backfill = Backfill(app[MEMORY])
     backfill.start()
+    jobs = ModelJobs(app[MEMORY])
+    jobs.start()
     app[WORKER].wake()
     yield
     app[QUEUE].stop()
@@ -130,6 +147,7 @@ async def _background(app: web.Application) -> AsyncIterator[None]:
     watcher.stop()
     await watching
     await backfill.stop()
+    await jobs.stop()
     app[WORKER].stop()
     await worker
 

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from ai_memory.errors import BadRequestError
 from ai_memory.memory.memory import Memory
+from ai_memory.memory.recall import Answer
 from ai_memory.model.scope import Project
 from ai_memory.server import asked
 from ai_memory.server.keys import MEMORY
@@ -20,20 +21,36 @@ DEGRADED = "X-Memory-Degraded"
 
 async def search(request: web.Request) -> web.Response:
     """GET /admin/search: hits of some projects or of all, best first, as a bare array; a header says what it lacks."""
+    found, hits = await _found(request)
+    return web.json_response(hits, headers={DEGRADED: _printable(found.degraded)} if found.degraded else {})
+
+
+async def answer(request: web.Request) -> web.Response:
+    """POST /admin/search: the same hits, and what they say to the question in words, or why no model says it."""
+    found, hits = await _found(request)
+    question, at = request.query["q"], asked.moment(request.query, "at")
+    told = await asyncio.to_thread(request.app[MEMORY].answers.to, question, found.hits, at)
+    report: dict[str, object] = {"answer_unavailable": told.missing}
+    if not told.missing:
+        report = {"answer": {"text": told.text, "citations": [each.as_json() for each in told.citations]}}
+    return web.json_response({**report, "hits": hits, **({"degraded": found.degraded} if found.degraded else {})})
+
+
+async def _found(request: web.Request) -> tuple[Answer, list[dict[str, object]]]:
+    """Search; gives what was found, and its hits as the wire has them."""
     memory, query = request.app[MEMORY], request.query
     if not query.get("q"):
         raise BadRequestError("q is missing: what to look for")
     projects = _projects(memory, request)
     at, limit = asked.moment(query, "at"), asked.limit(query, 10, 100)
     expired, explain = asked.switch(query, "expired"), asked.switch(query, "explain")
-    answer = await asyncio.to_thread(
+    found = await asyncio.to_thread(
         lambda: memory.recall.ask(query["q"], projects, limit=limit, at=at, expired=expired)
     )
-    for hit in answer.hits:
+    for hit in found.hits:
         if not at:
             memory.upkeep.reads.note(hit.project.id, hit.path)
-    hits = [{"id": page_id(hit.project.id, hit.path), **hit.as_json(explain=explain)} for hit in answer.hits]
-    return web.json_response(hits, headers={DEGRADED: _printable(answer.degraded)} if answer.degraded else {})
+    return found, [{"id": page_id(hit.project.id, hit.path), **hit.as_json(explain=explain)} for hit in found.hits]
 
 
 def _printable(text: str) -> str:
@@ -54,4 +71,4 @@ def _projects(memory: Memory, request: web.Request) -> list[Project]:
     return [one] if one else [memory.projects.named(workspace, project) for workspace, _, project in named]
 
 
-ROUTES = [web.get("/admin/search", search)]
+ROUTES = [web.get("/admin/search", search), web.post("/admin/search", answer)]

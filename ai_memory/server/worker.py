@@ -32,6 +32,8 @@ _TIDY_COMMITS = 200
 _RECONCILE_SECONDS = 30.0
 _DEBOUNCE_MS = 300
 _GRACE_SECONDS = 2.0
+#: It is looked for jobs whose rest is over this often.
+_JOBS_SECONDS = 15.0
 #: So many different errors of one kind of work are remembered as told.
 _COMPLAINTS = 64
 
@@ -279,6 +281,7 @@ class Worker:
         upkeep = self._memory.upkeep
         try:
             more = upkeep.step(_STEP_SECONDS)
+            self._memory.improvement.come_round()
         except Exception as error:  # noqa: BLE001 - the loop's one place: whatever failed is counted, shown and tried again
             upkeep.failed(error)
             self._upkeep_complaints.failed(error)
@@ -317,6 +320,42 @@ class Backfill:
             self._memory.embedding.failed(error)
             self._complaints.failed(error)
             return _RETRY_SECONDS
+
+
+class ModelJobs:
+    """Does the jobs that ask a model, in a thread of its own that nobody waits for: a model may hang for minutes."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self._stopped = False
+        self._complaints = _Complaints("a job broke down")
+        self._thread = threading.Thread(target=self._run, name="jobs", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    async def stop(self) -> None:
+        """End, or leave a job alone where its model takes long: it begins again at the next start."""
+        self._stopped = True
+        self._memory.jobs.stop()
+        await asyncio.to_thread(self._thread.join, _GRACE_SECONDS)
+
+    def _run(self) -> None:
+        due = self._memory.jobs.due
+        while not self._stopped:
+            if not self._step():
+                due.wait(_JOBS_SECONDS)
+                due.clear()
+
+    def _step(self) -> bool:
+        try:
+            return self._memory.jobs.run_due()
+        except Exception as error:  # noqa: BLE001 - the loop's one place: whatever failed is counted, shown and tried again
+            # Without its stores nothing can be done any more, and nothing needs to be.
+            if not self._stopped:
+                self._complaints.failed(error)
+            return False
 
 
 class Watcher:

@@ -1,4 +1,4 @@
-"""The state: durable rows of handoffs, reads, feedback, upkeep, purges, spend, accounts, teams and waiting packets."""
+"""The state: durable rows of handoffs, reads, feedback, jobs, purges, spend, accounts, teams and packets that wait."""
 
 from __future__ import annotations
 
@@ -18,8 +18,12 @@ from ai_memory.model.handoff import Handoff
 from ai_memory.model.scope import Project
 from ai_memory.model.tombstone import Tombstone
 from ai_memory.store.accounts import AccountRows
+from ai_memory.store.bootstraps import BootstrapAnswers
+from ai_memory.store.calls import ModelCalls
 from ai_memory.store.feedback import PageFeedback
+from ai_memory.store.jobs import JobRows
 from ai_memory.store.packet_inbox import PacketInbox
+from ai_memory.store.proposals import ProposalRows
 from ai_memory.store.reads import PageReads
 from ai_memory.store.spend import Spend
 from ai_memory.store.sqlite import Database, Space, micros, moment
@@ -38,7 +42,11 @@ class State:
         self._database = Database(path, "state", durable=True)
         self.reads = PageReads(self._database)
         self.feedback = PageFeedback(self._database)
+        self.bootstraps = BootstrapAnswers(self._database)
         self.spend = Spend(self._database)
+        self.calls = ModelCalls(self._database)
+        self.jobs = JobRows(self._database)
+        self.proposals = ProposalRows(self._database)
         self.accounts = AccountRows(self._database)
         self.teams = TeamRows(self._database)
         self.inbox = PacketInbox(self._database)

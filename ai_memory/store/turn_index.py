@@ -186,6 +186,17 @@ class TurnIndex:
         )
         return {number: TurnText(n, moment(at), kind, text) for number, n, at, kind, text in rows}
 
+    def exchange(self, project_id: UUID, session_id: UUID, n: int) -> list[tuple[int, str, str]]:
+        """Give a turn with what was said before and after it, in their order: place, kind and text of each."""
+        said = "SELECT n, kind, text FROM turns WHERE session = (SELECT id FROM at) AND "
+        rows = self._database.all(
+            "WITH at AS (SELECT id FROM sessions WHERE project = ?1 AND session = ?2) "  # noqa: S608 - constant text
+            f"SELECT * FROM (SELECT * FROM ({said} n < ?3 AND kind <> 'tool' ORDER BY n DESC LIMIT 1) UNION ALL "
+            f"{said} n = ?3 UNION ALL SELECT * FROM ({said} n > ?3 AND kind <> 'tool' ORDER BY n LIMIT 1)) ORDER BY n",
+            (str(project_id), str(session_id), n),
+        )
+        return [(place, kind, text) for place, kind, text in rows]
+
     def optimize(self) -> None:
         """Write the full-text tables anew, without what was deleted."""
         with self._database.writing() as connection:

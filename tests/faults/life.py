@@ -6,6 +6,7 @@ that is acknowledged on a line of its own. A deed is one operation: after a rest
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from urllib.parse import urlencode
 
 from ai_memory.client import spool
 from ai_memory.config import load_settings
+from ai_memory.llm.chat import Answer, Call
 from ai_memory.memory import backup
 from ai_memory.memory.intake import Delivery
 from ai_memory.memory.memory import Memory
@@ -53,6 +55,8 @@ class Life:
         self.number, self.now = number, self.begun + timedelta(minutes=number)
 
     def open(self, **how):
+        if (self.data / "model").exists():
+            how["chat_of"] = Colleague
         self.memory = Memory(load_settings(self.data), clock=lambda: self.now, **how)
 
     def close(self):
@@ -91,6 +95,33 @@ class Life:
         return self.memory.stores.wiki.folder(self.project(name)) / path
 
 
+class Colleague:
+    """A model that makes a page of what every part of a session is about; each question is in the meter."""
+
+    provider, model = "colleague", "m"
+
+    def __init__(self, settings, record):
+        self.record = record
+
+    def ask(self, ask, **_):
+        number = re.search(r"Chapter (\d)", ask.user)[1]
+        page = {
+            "path": f"concepts/chapter-{number}.md",
+            "title": f"Chapter {number}",
+            "kind": "concept",
+            "tier": "semantic",
+            "summary": "",
+            "body_markdown": f"Chapter {number} on saffron.",
+            "tags": [],
+            "evidence": [f"Chapter {number}"],
+            "slot_kind": "none",
+            "supersedes": "",
+        }
+        self.record(Call(ask.purpose, self.provider, self.model, 100, 10, 0.01, "ok"))
+        value = {"updates": [page], "drop": [], "rationale": "Chapters."}
+        return Answer("", value, self.provider, self.model, 100, 10, 0.1)
+
+
 def note_begin(data):
     # Tomorrow: whatever the disk says of a file's time is long past for the clock of a life.
     begun = datetime.now(UTC).replace(microsecond=0) + timedelta(days=1)
@@ -127,6 +158,14 @@ def prepare(data):
     header = {"key": "0" * 32, "agent": "claude-code", "event": "user-prompt", "place": place, "created_ms": 1}
     spool.put(str(data), header, json.dumps({"session_id": SPOKE, "prompt": CANARY}).encode())
     life.close()
+
+
+def prepare_with_model(data):
+    """Make the data directory of somebody who has a model, which takes little at once."""
+    prepare(data)
+    (data / "model").touch()
+    settings = "consolidate_on_session_end = true\n[consolidation]\nmax_input_tokens = 7200\n"
+    (data / "config.toml").write_text(settings + (data / "config.toml").read_text())
 
 
 def prepare_old(data):
@@ -253,6 +292,18 @@ def a_packet_is_deleted(life):
 
 def the_team_is_deleted(life):
     life.memory.teams.delete("ana", "cooks")
+
+
+# Deeds: a model
+
+
+def a_long_session_ends(life):
+    chapters = [("user-prompt", {"prompt": f"Chapter {n}. {'Saffron is dear. ' * 160}"}) for n in range(1, 6)]
+    life.says(NEW, ("session-start", {}), *chapters, ("session-end", {}), cwd="/srv/new")
+
+
+def it_goes_on_and_ends_again(life):
+    life.says(NEW, ("user-prompt", {"prompt": "Chapter 6, the last one."}), ("session-end", {}), cwd="/srv/new")
 
 
 # Deeds: names and places
@@ -398,6 +449,7 @@ LIVES = {
             the_team_is_deleted,
         ],
     ),
+    "models": (prepare_with_model, [a_long_session_ends, it_goes_on_and_ends_again]),
     "names": (
         prepare,
         [
@@ -458,6 +510,8 @@ def settled(life):
     life.memory.sessions.settle()
     life.memory.teams.clear_gone()
     life.memory.packets.settle()
+    while life.memory.jobs.run_due():
+        pass
     for _ in range(2):
         life.memory.outside.reconcile()
 
@@ -477,6 +531,7 @@ def picture(life):
             team.name: (memory.packets.list("ana", team=team.name), memory.teams.members("ana", team.name))
             for team in memory.teams.of("ana")
         },
+        "asked": memory.models.usage()["total"],
         "spool": spool.names(str(life.data)),
         "kept": sorted(path.name for path in life.data.glob("before-restore-*")),
         "purged": sorted(
@@ -593,7 +648,7 @@ class Rehearsal:
         return Counter(step for step, _ in self.reached)
 
 
-def main(data, name, step, nth):
+def main(data, name, step, nth, begun="no"):
     left = [int(nth)]
 
     def kill(reached):
@@ -602,6 +657,12 @@ def main(data, name, step, nth):
             os.kill(os.getpid(), signal.SIGKILL)
 
     steps.listen(kill)
+    if begun == "begun":
+        life = Life(Path(data))
+        life.at(1)
+        life.open()
+        settled(life)
+        return
     live(Life(Path(data)), LIVES[name][1], told=lambda number: print(json.dumps({"acknowledged": number}), flush=True))
 
 

@@ -88,15 +88,21 @@ class Deaths:
             self.ahead([place])
         return self.deaths[place].result()
 
-    def kill(self, name, step, nth):
-        data = self.rehearsals[name].copy(self.folder / f"{name}-{step.name}-{nth}" / "data")
-        command = [sys.executable, "-m", "tests.faults.life", str(data), name, step.value, str(nth)]
+    def kill(self, name, step, nth, then=None):
+        """Kill a life at a step; and once more at another one, when it goes on by itself after that."""
+        data = self.rehearsals[name].copy(self.folder / f"{name}-{step.name}-{nth}-{then}" / "data")
+        told = self.killed(data, name, step.value, str(nth))
+        assert told == list(range(1, len(told) + 1))
+        if then:
+            self.killed(data, name, then.value, "1", "begun")
+        return Killed(name, data, len(told), any((data / note).exists() for note in NOTES))
+
+    def killed(self, *arguments):
+        command = [sys.executable, "-m", "tests.faults.life", *map(str, arguments)]
         clean = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "TZ": "UTC"}
         done = subprocess.run(command, cwd=ROOT, env=clean, capture_output=True, text=True, timeout=60)
         assert done.returncode == -signal.SIGKILL, done.stderr
-        told = [json.loads(line)["acknowledged"] for line in done.stdout.splitlines()]
-        assert told == list(range(1, len(told) + 1))
-        return Killed(name, data, len(told), any((data / note).exists() for note in NOTES))
+        return [json.loads(line)["acknowledged"] for line in done.stdout.splitlines()]
 
     def end(self):
         self.pool.shutdown(cancel_futures=True)
@@ -209,6 +215,24 @@ def test_a_life_that_is_killed_anywhere_goes_on_as_if_nothing_had_been(deaths, n
     assert_recovered(deaths.at(place), deaths.rehearsals[place[0]])
 
 
+@pytest.mark.parametrize(
+    ("first", "nth", "then"),
+    [(Step.JOB_LEASED, 1, Step.JOB_ANSWERED), (Step.JOB_ANSWERED, 2, Step.JOB_WRITTEN)],
+    ids=["early", "late"],
+)
+def test_a_job_that_is_killed_twice_is_done_and_pays_for_no_answer_twice(deaths, first, nth, then):
+    killed = deaths.kill("models", first, nth, then)
+    life = started(killed.data, 2)
+    # After a second crash it rests.
+    life.at(3)
+    seen = picture(life)
+    life.close()
+    assert differences(seen, deaths.rehearsals["models"].pictures[1]) == {}
+    assert seen["asked"]["calls"] > 2
+    assert {state: count for state, count in seen["counts"]["jobs"].items() if count} == {"done": 2}
+    assert_sound(killed.data)
+
+
 def test_every_step_is_a_point_of_the_code_and_every_point_is_a_step():
     code = [file for file in (ROOT / "ai_memory").rglob("*.py") if file.name != "steps.py"]
     points = Counter(name for file in code for name in re.findall(r"\breached\(Step\.(\w+)\)", file.read_text()))
@@ -228,6 +252,7 @@ def test_undisturbed_lives_come_to_the_end_that_their_deeds_say(deaths):
             "default/shop",
             "user-team-01m7w6c380z86vebhn8wqnhhxv-f091c108e7ef/packets",
         ],
+        "models": ["default/doomed", "default/new", "default/other", "default/shop"],
         "names": ["home/spared", "team/shop"],
         "purges": ["default/shop"],
         "upkeep": ["default/doomed", "default/other", "default/shop"],

@@ -16,14 +16,16 @@ from ai_memory.model.scope import Routing
 class World:
     """One data directory, its clock, and what agents do in it."""
 
-    def __init__(self, tmp_path):
+    def __init__(self, tmp_path, **how):
         self.data = tmp_path / "data"
         self.now = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
         self.memory = None
+        self.how = how
         self.open()
 
-    def open(self):
-        self.memory = Memory(load_settings(self.data), clock=lambda: self.now)
+    def open(self, **flags):
+        flags = {key.replace("__", "."): value for key, value in flags.items()}
+        self.memory = Memory(load_settings(self.data, flags=flags), clock=lambda: self.now, **self.how)
         return self.memory
 
     def close(self):

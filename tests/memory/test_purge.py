@@ -18,6 +18,7 @@ from ai_memory.memory.pages import Fields, PageDeletedError, Writer
 from ai_memory.store import steps
 from ai_memory.store.operations import UnfinishedOperationError
 from ai_memory.store.packet_inbox import Waiting
+from ai_memory.store.proposals import Staged
 from ai_memory.store.state import State
 from ai_memory.store.steps import Step
 from tests.memory.meaning import Meaning
@@ -339,13 +340,30 @@ FILLED = {
         *("sessions", "observations", "turns", "ingest_keys", "versions", "texts", "pages", "links"),
         *("vectors", "embedding_failures", "records", "relations", "packets"),
     },
-    "state.db": {"handoffs", "page_reads", "page_feedback", "purged", "packet_inbox"},
+    "state.db": {
+        "handoffs",
+        "page_reads",
+        "page_feedback",
+        "purged",
+        "packet_inbox",
+        "bootstrap_answers",
+        "model_jobs",
+        "proposals",
+    },
 }
 
 
 def packet(number):
     said = {"ltm_version": "0.2", "id": f"PACKET{number:04}", "goal": CANARY, "next_step": "Go on."}
     return json.dumps({**said, "created_at": "2026-11-20T10:00:00Z"})
+
+
+def proposal(project_id, session, path, quoted, now):
+    texts = {"title": CANARY, "kind": "gotcha", "body": CANARY, "rationale": CANARY, "edit_mode": "full", "base": ""}
+    whose = {"run_id": uuid.uuid4(), "project_id": project_id, "session_id": uuid.UUID(session)}
+    return Staged(
+        id=uuid.uuid4(), **whose, path=path, **texts, confidence=1.0, evidence=[(quoted, CANARY)], staged_at=now
+    )
 
 
 def story(world, ids):
@@ -376,6 +394,15 @@ def story(world, ids):
         Waiting(0, f"PACKET{number:04}", OWNER, "", each.id, "2026", "2026-11-20T10:00:00Z", CANARY, packet(number))
         for number, each in enumerate([project(world), project(world, "other")])
     ]
+    for each in (project(world), project(world, "other")):
+        world.memory.stores.state.bootstraps.keep(each.id, "of its sources", 0, {"rationale": CANARY})
+    for number, session in enumerate((ids[0], ids[1])):
+        place = project(world, "other" if number else "shop").id
+        how = {"session_id": uuid.UUID(session), "generation": 1, "payload": {"instructions": CANARY}}
+        job = world.memory.jobs.add("test", session, place, **how)
+        world.memory.stores.state.jobs.keep(job.id, "part 1 of 2", CANARY)
+        for path, quoted in (("concepts/vat.md", "session"), ("gotchas/a.md", "notes/a.md")):
+            world.memory.stores.state.proposals.stage(proposal(place, session, path, quoted, world.now))
     world.close()
     # What waits becomes pages when a memory is closed.
     state = State(world.data / "db" / "state.db")

@@ -126,6 +126,7 @@ def test_pages_that_the_program_wrote_are_sealed_and_those_of_people_are_left_al
         "observations": 28,
         "handoffs": {"expired": 2, "open": 3},
         "packets": {"saved": 0, "drafts": 0, "waiting": 0},
+        "jobs": {"queued": 0, "leased": 0, "done": 0, "failed": 0, "poison": 0, "dropped": 0},
     }
     backup = old / "backups" / "before-format-2.tar.gz"
     assert memory.status(bind="")["wiki_format"] == {

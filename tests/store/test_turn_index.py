@@ -287,3 +287,14 @@ def test_a_session_of_which_only_the_page_is_left_has_no_turns(desk):
 def test_a_turn_is_known_by_the_digest_of_its_text(desk):
     desk.says((PROMPT, "Grüße"))
     assert desk.database.all("SELECT hash FROM turns") == [(hashlib.sha256("Grüße".encode()).digest()[:16],)]
+
+
+def test_a_turn_comes_with_what_was_said_before_and_after_it_whatever_tools_did_between(desk):
+    desk.says(
+        (PROMPT, "first"), (TOOL, "red"), (PROMPT, "why"), (TOOL, "a"), (TOOL, "b"), (ANSWER, "so"), (PROMPT, "x")
+    )
+    desk.says((PROMPT, "of another"), session=2)
+    whole = [(0, "prompt", "first"), (2, "prompt", "why"), (4, "tool", "b"), (5, "answer", "so"), (6, "prompt", "x")]
+    around = {n: desk.found.exchange(SHOP, UUID(int=1), n) for n in (0, 2, 4, 6)}
+    assert around == {0: whole[:2], 2: [whole[0], whole[1], whole[3]], 4: whole[1:4], 6: whole[3:]}
+    assert desk.found.exchange(OTHER, UUID(int=1), 0) == []

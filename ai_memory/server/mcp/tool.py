@@ -13,7 +13,10 @@ from ai_memory.memory.memory import Memory
 from ai_memory.memory.scopes import Who
 from ai_memory.model.handoff import FENCE_END, FENCE_START, unfenced
 from ai_memory.model.scope import Resolved
+from ai_memory.store.jobs import Job
 
+#: Clients wait a minute for an answer: so many turns, of so many seconds.
+_TURNS, _TURN_SECONDS = 10, 5.0
 #: Says done, total (0 when unknown) and a sentence to who waits for a long call.
 Progress = Callable[[float, float, str], None]
 
@@ -61,6 +64,15 @@ class Caller:
     def sure(self, named: InProject, *, create: bool = False) -> Resolved:
         """Find the project to write to; see `Scopes.sure`."""
         return self.memory.scopes.sure(named.workspace, named.project, self.who, create=create)
+
+    def when_over(self, job: Job, what: str) -> Job:
+        """Wait for a job as long as a client does, and tell it `what` is under way; gives the job as it is then."""
+        for turn in range(_TURNS):
+            self.progress(turn, 0, what)
+            job = self.memory.jobs.wait(job, _TURN_SECONDS)
+            if not self.memory.jobs.is_moving(job):
+                break
+        return job
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ def test_without_a_model_exploring_is_the_briefing_and_says_why(desk):
     answer = desk.call("memory_explore", **SHOP)
     assert answer.keys() == {"prose", "reason", "briefing", "scope"}
     assert answer["prose"] is None
-    assert "no language model" in answer["reason"]
+    assert "needs a model, and none is set" in answer["reason"]
     assert answer["briefing"] == desk.memory.briefing.of(desk.project(), 10).as_json()
 
 

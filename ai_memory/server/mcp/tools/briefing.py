@@ -8,7 +8,7 @@ from pydantic import Field
 
 from ai_memory.memory.briefing import BriefingPage, Snapshot
 from ai_memory.model.handoff import unfenced
-from ai_memory.server.mcp.tool import Caller, InProject, Tool, scope_of
+from ai_memory.server.mcp.tool import Caller, InProject, Tool, fenced, scope_of
 from ai_memory.server.mcp.tools.search import hit_json
 
 #: So many pages are named that fit the focus best.
@@ -35,20 +35,20 @@ def brief(caller: Caller, asks: Brief) -> Mapping[str, object]:
 
 
 def explore(caller: Caller, asks: Explore) -> Mapping[str, object]:
-    """Say the same, and what fits the focus; nobody puts it into words here."""
+    """Say the same, and what fits the focus; in words, too, where the user switched that on."""
     scope, memory = caller.find(asks), caller.memory
-    answer: dict[str, object] = {
-        "prose": None,
-        "reason": "this server has no language model to tell it in words: the briefing says all of it",
-        "briefing": _snapshot(memory.briefing.of(scope.project, asks.recent_pages_limit)),
+    snapshot = memory.briefing.of(scope.project, asks.recent_pages_limit)
+    hits = memory.recall.search(asks.focus, [scope.project], limit=_HITS) if asks.focus else []
+    for hit in hits:
+        memory.upkeep.reads.note(hit.project.id, hit.path)
+    told = memory.answers.about(scope.project, snapshot, asks.focus, hits)
+    words = {"prose": fenced(told.text), "gap": memory.answers.gap(snapshot)}
+    return {
+        **({"prose": None, "reason": told.missing} if told.missing else words),
+        "briefing": _snapshot(snapshot),
+        **({"hits": [hit_json(hit) for hit in hits]} if asks.focus else {}),
         "scope": scope_of(scope),
     }
-    if asks.focus:
-        hits = memory.recall.search(asks.focus, [scope.project], limit=_HITS)
-        for hit in hits:
-            memory.upkeep.reads.note(hit.project.id, hit.path)
-        answer["hits"] = [hit_json(hit) for hit in hits]
-    return answer
 
 
 def _snapshot(snapshot: Snapshot) -> dict[str, object]:

@@ -10,7 +10,7 @@ from pydantic import Field
 from ai_memory.compile.lint import FLAGS
 from ai_memory.memory.feedback import REASON_LIMIT
 from ai_memory.memory.lint import Report
-from ai_memory.server.care import lint_report
+from ai_memory.server.care import lint_report, model_report
 from ai_memory.server.mcp.tool import Caller, InProject, Tool, fenced, scope_of
 from ai_memory.server.pages import page_id
 
@@ -22,7 +22,7 @@ class Lint(InProject):
     """What `memory_lint` takes."""
 
     dry_run: bool = Field(False, description="Only say it; write no report page.")
-    no_llm: bool = Field(False, description="By rules alone, as always without a model.")
+    no_llm: bool = Field(False, description="By rules alone: ask no model for contradictions.")
 
 
 class Rate(InProject):
@@ -34,9 +34,14 @@ class Rate(InProject):
 
 
 def lint(caller: Caller, asks: Lint) -> Mapping[str, object]:
-    """Look at the pages of a project by rules."""
-    linting = caller.memory.lint
+    """Look at the pages of a project, where there is a model with its help."""
+    memory, linting = caller.memory, caller.memory.lint
     scope = caller.find(asks) if asks.dry_run else caller.sure(asks)
+    compared: dict[str, object] = {}
+    if not (asks.no_llm or asks.dry_run or memory.models.chat is None):
+        job = memory.contradictions.begin(scope.project)
+        job = caller.when_over(job, f"{memory.models.chat.model} compares pages")
+        compared = {"model": model_report(job)}
     report = Report(linting.look(scope.project), "") if asks.dry_run else linting.run(scope.project)
     shown = [
         {**each.as_json(), **({"detail": fenced(each.detail)} if each.detail else {})}
@@ -45,6 +50,7 @@ def lint(caller: Caller, asks: Lint) -> Mapping[str, object]:
     more = len(report.findings) - len(shown)
     return {
         **lint_report(report),
+        **compared,
         "findings": shown,
         **({"findings_left_out": more} if more else {}),
         "scope": scope_of(scope),

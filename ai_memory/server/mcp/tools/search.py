@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pydantic import AliasChoices, Field
 
 from ai_memory.errors import BadRequestError
+from ai_memory.memory.answers import Told
 from ai_memory.memory.recall import Hit
 from ai_memory.model.handoff import stamp, unfenced
 from ai_memory.model.scope import GLOBAL_PROJECT
@@ -45,6 +46,7 @@ class Query(InProject):
     include_expired: bool = Field(False, description="Also pages whose time is over.")
     as_of: str = Field("", max_length=100, description="Search the pages as they were then: a date, or RFC 3339.")
     explain: bool = Field(False, description="Say how each hit got its rank.")
+    answer: bool = Field(False, description="Also answer in words, with citations, where the user switched that on.")
 
 
 class Recent(InProject):
@@ -64,6 +66,7 @@ def query(caller: Caller, asks: Query) -> Mapping[str, object]:
     projects = [scope.project] if scope else [memory.projects.named(s.workspace, s.project) for s in asks.scopes]
     at = asked.moment({"as_of": asks.as_of}, "as_of")
     answer = memory.recall.ask(asks.query, projects, limit=_clamped(asks.limit), at=at, expired=asks.include_expired)
+    told = answered(memory.answers.to(asks.query, answer.hits, at)) if asks.answer else {}
     hits: list[dict[str, object]] = []
     everywhere: list[dict[str, object]] = []
     for hit in answer.hits:
@@ -82,7 +85,17 @@ def query(caller: Caller, asks: Query) -> Mapping[str, object]:
         found["streams_active"] = list(dict.fromkeys(_STREAMS[stream] for stream in answer.streams))
     if answer.degraded:
         found["degraded"] = answer.degraded
-    return {**found, **({"scope": scope_of(scope)} if scope else {})}
+    return {**told, **found, **({"scope": scope_of(scope)} if scope else {})}
+
+
+def answered(told: Told) -> dict[str, object]:
+    """Give an answer as the wire has it, or why there is none; a model made it of what others wrote."""
+    if told.missing:
+        return {"answer_unavailable": told.missing}
+    citations = [
+        {**each.as_json(), "path": unfenced(each.hit.path), "quote": fenced(each.quote)} for each in told.citations
+    ]
+    return {"answer": {"text": fenced(told.text), "citations": citations}}
 
 
 def recent(caller: Caller, asks: Recent) -> Mapping[str, object]:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 from uuid import uuid5
 
 from pydantic import Field
 
 from ai_memory.compile.session_page import session_path
 from ai_memory.errors import BadRequestError
+from ai_memory.memory.consolidation import INSTRUCTIONS_LIMIT
+from ai_memory.memory.models import HINT
 from ai_memory.model.event import Kind, Observation
 from ai_memory.model.handoff import stamp, unfenced
 from ai_memory.model.scope import Project
 from ai_memory.model.session import Session
 from ai_memory.server.mcp.tool import Caller, InProject, Tool, fenced, scope_of
+from ai_memory.server.pages import page_id
 from ai_memory.server.upkeep import sweep_report
 
 _KINDS = ", ".join(Kind)
@@ -36,6 +39,10 @@ class Consolidate(InProject):
     """What `memory_consolidate` takes."""
 
     session_id: str = Field("", max_length=200, description="Left out: the last session that is over.")
+    multi_page: bool = Field(
+        False, description="Small pages of what should last (decisions, gotchas, ...), not the session's own page."
+    )
+    instructions: str = Field("", max_length=INSTRUCTIONS_LIMIT, description="What the writer should know or prefer.")
     dry_run: bool = Field(False, description="Only say what would be written.")
 
 
@@ -76,24 +83,59 @@ def read(caller: Caller, asks: Read) -> Mapping[str, object]:
 
 
 def consolidate(caller: Caller, asks: Consolidate) -> Mapping[str, object]:
-    """Say that no model writes sessions up here, and where the page is that was written by rules."""
+    """Have a session written up by a model, and wait for it as long as a client does."""
     scope, memory = caller.sure(asks), caller.memory
-    session = (
-        memory.sessions.named(scope.project, asks.session_id)
-        if asks.session_id
-        else memory.sessions.last_over(scope.project)
-    )
+    project = scope.project
+    session = memory.sessions.named(project, asks.session_id) if asks.session_id else memory.sessions.last_over(project)
     path = session_path(session.id)
-    is_there, _, _ = memory.pages.traces(scope.project, path)
+    answer: dict[str, object] = {"session_id": str(session.id), "dry_run": asks.dry_run, "scope": scope_of(scope)}
+    if memory.models.chat is None:
+        is_there, _, _ = memory.pages.traces(project, path)
+        return {
+            "consolidated": False,
+            "reason": "this server has no language model that could write a session up. What was recorded is in the "
+            "page at path, as rules wrote it (null while there is none): read it, and write what should last with "
+            f"memory_write_page. To have one, the user can {HINT}.",
+            "path": path if is_there else None,
+            **answer,
+        }
+    consolidation = memory.consolidation
+    if asks.dry_run:
+        plan = consolidation.plan(project, session, pages=asks.multi_page, instructions=asks.instructions)
+        planned = [_outcome(caller, project, {"path": path, "skipped_reason": plan.skipped})] if plan.path else []
+        cost = {"questions": plan.questions, "estimated_tokens": plan.tokens}
+        return {"consolidated": False, **_told(planned, asks), **cost, **answer}
+    job = consolidation.begin(session, pages=asks.multi_page, instructions=asks.instructions)
+    job = caller.when_over(job, f"{memory.models.chat.model} writes the session up")
+    if job.state == "done":
+        outcomes = [_outcome(caller, project, each) for each in job.outcome["outcomes"]]
+        refused = [f"{each['what']}: {each['why']}" for each in job.outcome["refused"]]
+        written = any("skipped_reason" not in each for each in outcomes)
+        return {"consolidated": written, **_told(outcomes, asks), "refused": refused, **answer}
+    why = job.error or "it is under way, and goes on by itself: its pages are there when it is done"
     return {
         "consolidated": False,
-        "reason": "this server has no language model that could write a session up. What was recorded is in the page "
-        "at path, as rules wrote it (null while there is none): read it, and write what should last with "
-        "memory_write_page.",
-        "session_id": str(session.id),
-        "path": path if is_there else None,
-        "dry_run": asks.dry_run,
-        "scope": scope_of(scope),
+        "reason": f"{why} (job {job.id} is {job.state}; `ai-memory jobs` lists it). The page at path is as it was.",
+        "path": path,
+        "job_id": str(job.id),
+        **answer,
+    }
+
+
+def _told(outcomes: Sequence[Mapping[str, object]], asks: Consolidate) -> Mapping[str, object]:
+    return {"outcomes": list(outcomes)} if asks.multi_page or not outcomes else outcomes[0]
+
+
+def _outcome(caller: Caller, project: Project, outcome: Mapping[str, Any]) -> Mapping[str, object]:
+    path, skipped = outcome["path"], outcome.get("skipped_reason", "")
+    is_new = "new_title" in outcome
+    return {
+        "path": path,
+        "new_title": unfenced(outcome["new_title"]) if is_new else "",
+        "new_body_markdown": fenced(caller.memory.pages.read(project, path).body) if is_new else "",
+        "page_id": page_id(project.id, path),
+        "tags": outcome.get("tags", []),
+        **({"skipped_reason": skipped} if skipped else {}),
     }
 
 
@@ -158,10 +200,10 @@ TOOLS = (
     Tool(
         "memory_consolidate",
         "Write a session up",
-        "Have a session written up by a language model now, when the user asks for it; without one it says so.",
+        "Have a session written up by a language model now, when the user asks for it; without one it says so. What it "
+        "writes is checked against the session.",
         Consolidate,
         consolidate,
-        repeats=True,
     ),
     Tool(
         "memory_forget_sweep",
