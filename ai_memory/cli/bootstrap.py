@@ -102,7 +102,13 @@ def bootstrap(
         "force": force,
         **writer(),
     }
-    outcome = _run(remote_of(ctx).lines("/admin/bootstrap", body))
+    try:
+        outcome = _run(remote_of(ctx).lines("/admin/bootstrap", body))
+    except KeyboardInterrupt:
+        quiet(
+            "stopped: nothing more is asked when the question under way is answered; the same again goes on behind it"
+        )
+        raise
     if as_json:
         click.echo(json.dumps(outcome, indent=2))
         return

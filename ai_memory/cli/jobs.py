@@ -108,7 +108,7 @@ def narrative(ctx: click.Context, place: Place, update: bool, as_json: bool) -> 
         say(f"{told['scope']}: " + (f"{told['path']}, {kept}" if told["path"] else told["taken"] or "no narrative"))
         behind = told["sessions_behind"]
         say(f"knows {many(told['sessions_covered'], 'session')}, and does not know {many(len(behind), 'session')}")
-        if behind and not told["taken"]:
+        if behind and (not told["taken"] or told["path"] is None):
             questions = many(told["questions"], "question")
             say(f"`ai-memory narrative --update` asks {questions} with about {told['estimated_tokens']:,} tokens")
 

@@ -150,7 +150,7 @@ def approve(ctx: click.Context, place: Place, proposal_id: str, as_json: bool) -
 
 @pending_writes.command()
 @click.argument("proposal_id", metavar="ID")
-@click.option("--reason", default="rejected by reviewer", show_default=True, help="Why; later reviews know of it.")
+@click.option("--reason", default="rejected by reviewer", show_default=True, help="Why; `show` says it.")
 @placed
 @json_option
 @click.pass_context

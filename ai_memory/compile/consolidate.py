@@ -351,7 +351,7 @@ class _Answer:
             return self._mine.get(key) or existing or path, ""
         if existing and not self._material.existing[existing].pinned:
             seed = f"{self._material.session.id} {existing}"
-            return free_path(folder, f"{name}-{digest(seed)}", seed, self._taken()), existing
+            return free_path(folder, f"{name}-{digest(seed)}", seed, self._taken()), _replaceable(existing)
         return existing or path, ""
 
     def _taken(self) -> set[str]:
@@ -359,7 +359,12 @@ class _Answer:
 
     def _overturned(self, said: str, path: str) -> str:
         former = self.targets.get(link_key(said), "") if said else ""
-        return former if former != path and not former.startswith("_slots/") else ""
+        return _replaceable(former) if former != path and not former.startswith("_slots/") else ""
+
+
+def _replaceable(path: str) -> str:
+    """Give the path of a page, or "" for one of the project as a whole, such as its narrative."""
+    return path if "/" in path else ""
 
 
 def _context(material: Material, room: int, for_titles: int, *, batch: bool) -> str:

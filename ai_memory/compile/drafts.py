@@ -12,6 +12,8 @@ from ai_memory.model.page import PageChange, collision_key, composed, formatted,
 
 #: Between what a model wrote of a session and what rules made of it.
 _OWN_END = "\n\n*Written by a model from what the hooks recorded; by rules:*\n"
+#: The tag of pages that count for less in searches.
+_SUPERSEDED = "superseded"
 _TOP_HEADING = re.compile(r"\A#[ \t][^\n]*\n*")
 
 
@@ -107,8 +109,13 @@ def merged(drafts: Iterable[Drafted]) -> Drafted:
 
 
 def superseded(old: str, by: str) -> str:
-    """Give the text of a page that another one has taken the place of: as it was, and with that one's path."""
-    return with_keys(old, {"superseded_by": by})
+    """Give the text of a page that another one has taken the place of: as it was, with that one's path.
+
+    Its tag lets it count for less in searches.
+    """
+    tags = parts(old).front.get("tags")
+    others = [tag for tag in tags if tag != _SUPERSEDED] if isinstance(tags, list) else []
+    return with_keys(old, {"superseded_by": by, "tags": [*others, _SUPERSEDED]})
 
 
 def consolidated(rule_page: PageChange, draft: PageDraft) -> PageChange:

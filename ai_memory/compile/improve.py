@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ai_memory.capture.plain import harmless
@@ -129,13 +129,13 @@ class Review:
         observations: of the session, in stored order.
         page: the body of the session's page, or "".
         pages: the project's pages by path, those that matter most first; an answer is compared with all of them.
-        rejected: titles of what was proposed before and not wanted.
+        rejected: title -> text of what was proposed before and not wanted.
     """
 
     observations: Sequence[Observation]
     page: str
     pages: Mapping[str, PageNow]
-    rejected: Sequence[str] = ()
+    rejected: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,7 +160,7 @@ def question(review: Review, budget: Budget) -> Question:
     session += fenced("observations", parts[-1])
     page = fenced("page", shortened_within(review.page, _PAGE))
     session += page if estimated_tokens(session + page) <= room * 3 // 4 else "(There was no room for the page.)\n"
-    text = session + fenced("rejected", "\n".join(map(one_line, review.rejected[:_LISTED])))
+    text = session + fenced("rejected", "\n".join(map(one_line, list(review.rejected)[:_LISTED])))
     left = room - estimated_tokens(text) - 100
     hidden = 0
     for path, base in review.pages.items():
@@ -302,7 +302,7 @@ def _edited(item: Mapping[str, Any], base: PageNow | None) -> tuple[str, tuple[t
 def _check_new(title: str, body: str, path: str, review: Review) -> None:
     """Refuse what is written down already, and what nobody wanted."""
     same: Callable[[str], str] = lambda text: one_line(text).casefold()  # noqa: E731
-    if same(title) in map(same, review.rejected):
+    if any(same(title) == same(former) or same(body) in same(text) for former, text in review.rejected.items()):
         raise _RefusedError("it was rejected before")
     for other, base in review.pages.items():
         if same(body) in same(base.body):

@@ -15,8 +15,6 @@ from typing import Any
 from ai_memory.compile.contradictions import PURPOSE, TIERS, Statement, asks, likely, read
 from ai_memory.compile.drafts import Refusal
 from ai_memory.compile.lint import Finding
-from ai_memory.compile.request import Budget
-from ai_memory.config import Settings
 from ai_memory.memory.indexing import read_page as page_of
 from ai_memory.memory.jobs import Jobs, Work
 from ai_memory.memory.models import Models
@@ -36,16 +34,11 @@ _PASSED_OVER = ("sessions/", "packets/", "_lint/", "_prompts/")
 class Contradictions:
     """Comparisons of the pages of all projects."""
 
-    def __init__(self, stores: Stores, projects: Projects, models: Models, jobs: Jobs, settings: Settings) -> None:
+    def __init__(self, stores: Stores, projects: Projects, models: Models, jobs: Jobs) -> None:
         self._stores = stores
         self._projects = projects
         self._models = models
         self._jobs = jobs
-        self._budget = Budget(
-            settings["consolidation.max_input_tokens"],
-            settings["consolidation.input_token_safety_margin"],
-            settings["consolidation.max_output_tokens"],
-        )
         jobs.doers[PURPOSE] = self._do
 
     def begin(self, project: Project) -> Job:
@@ -62,7 +55,7 @@ class Contradictions:
             project = self._projects.get(work.job.project_id)
             rows = self._rows(project)
             pages = [each for row in rows if (each := self._statement(project, row))]
-            questions = asks(likely(pages), self._budget)
+            questions = asks(likely(pages), self._models.budget)
         found: list[Finding] = []
         refused: list[Refusal] = []
         for ask, pairs in questions:

@@ -234,10 +234,10 @@ class Improvement:
         ]
         return sorted(rows, key=lambda row: (row.path.partition("/")[0] not in TARGETS, -row.mtime, row.path))
 
-    def _rejected(self, project: Project) -> list[str]:
+    def _rejected(self, project: Project) -> dict[str, str]:
         since = self._stores.clock() - _REMEMBERED
         rejected = self._stores.state.proposals.latest(project.id, ["rejected"], _REJECTIONS)
-        return [each.title for each in rejected if each.decided_at and each.decided_at > since]
+        return {each.title: each.body for each in rejected if each.decided_at and each.decided_at > since}
 
     def _stage(self, job: Job, found: Reviewed) -> Mapping[str, Any]:
         project, session = self._project_and_session(job)

@@ -69,8 +69,7 @@ class Work:
             if kept := stores.state.jobs.answer(self.job.id, name):
                 return kept[0]
         value = make()
-        with self.writing() as stores:
-            stores.state.jobs.keep(self.job.id, name, value)
+        self._jobs.keep(self.job, name, value)
         reached(Step.JOB_ANSWERED)
         return value
 
@@ -319,9 +318,19 @@ class Jobs:
 
     def now(self, job: Job) -> Job | None:
         """Give a job at work as it is now; None where it is not its worker's any more, or the server stops."""
+        return None if self._stopping else self._held(job)
+
+    def _held(self, job: Job) -> Job | None:
         now = self._stores.state.jobs.job(job.id)
         is_his = now is not None and (now.state, now.attempts, now.crashes) == ("leased", job.attempts, job.crashes)
-        return now if is_his and not self._stopping else None
+        return now if is_his else None
+
+    def keep(self, job: Job, name: str, answer: Any) -> None:
+        """Keep an answer of a job at work, also while the server stops: it is paid for."""
+        with self.stores_open() as stores, stores.state.together():
+            if self._held(job) is None:
+                raise _TakenAwayError
+            stores.state.jobs.keep(job.id, name, answer)
 
     def extended(self, job: Job) -> Job:
         """Say that whoever has a job is alive, if it still has it; gives the job as it is now."""

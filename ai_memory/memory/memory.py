@@ -157,7 +157,7 @@ class Memory:
             self.narratives = Narratives(
                 self.stores, self.projects, self.pages, self.sessions, self.models, self.jobs, settings
             )
-            self.contradictions = Contradictions(self.stores, self.projects, self.models, self.jobs, settings)
+            self.contradictions = Contradictions(self.stores, self.projects, self.models, self.jobs)
             self.improvement = Improvement(
                 self.stores, self.projects, self.pages, self.sessions, self.models, self.jobs, settings
             )

@@ -45,6 +45,8 @@ from ai_memory.store.steps import Step, reached
 
 _WHAT = "telling the narrative of a project"
 _RECENT = 10
+_DELETED = "it was deleted"
+_TAKEN = {"edited by hand": "a person or an agent keeps it", "pinned": "it is pinned", "deleted": _DELETED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +94,7 @@ class Narratives:
         text = self._stores.wiki.read(project, NARRATIVE_PAGE)
         narrative = parsed(text) if text else None
         refusal = self._pages.refusal(project, NARRATIVE_PAGE)
-        taken = {"edited by hand": "a person or an agent keeps it", "pinned": "it is pinned"}.get(refusal, refusal)
+        taken = _TAKEN.get(refusal, refusal)
         recent = self._stores.index.recent(project_id=project.id, limit=None)
         stale = [
             session
@@ -108,7 +110,7 @@ class Narratives:
         return len(parts), sum(estimated_tokens(part.text) for part in parts)
 
     def begin(self, project: Project, *, asked: bool) -> Job:
-        """Have a narrative brought up to date, or begun.
+        """Have a narrative brought up to date, or begun; one that was deleted is begun anew for who asks for it.
 
         Raises:
             ModelError: there is no model.
@@ -116,7 +118,7 @@ class Narratives:
         """
         self._models.sure(_WHAT)
         coverage = self.coverage(project)
-        if coverage.taken:
+        if coverage.taken and not (asked and coverage.taken == _DELETED):
             raise ConflictError(
                 f"{NARRATIVE_PAGE} of {project.label} is not for a model to change: {coverage.taken}. Delete it, or "
                 "move what it says to another page, to have one written"
@@ -128,7 +130,10 @@ class Narratives:
             NARRATIVE_PAGE,
             project.id,
             generation=int(max(session.last for session in coverage.stale).timestamp() * 1_000),
-            payload={"sessions": {str(session.id): session.observations for session in coverage.stale}},
+            payload={
+                "sessions": {str(session.id): session.observations for session in coverage.stale},
+                "anew": coverage.taken == _DELETED,
+            },
             asked=asked,
         )
 
@@ -148,8 +153,8 @@ class Narratives:
         wanted: dict[str, int] = work.job.payload["sessions"]
         with work.writing():
             project = self._projects.get(work.job.project_id)
-            if coverage := self.coverage(project).taken:
-                return {"path": NARRATIVE_PAGE, "skipped_reason": coverage}
+            if taken := self._taken(project, work.job):
+                return {"path": NARRATIVE_PAGE, "skipped_reason": taken}
             text = self._stores.wiki.read(project, NARRATIVE_PAGE)
             found = parsed(text) if text else None
             covers = found.covers if found else {}
@@ -167,7 +172,7 @@ class Narratives:
         revision = ""
         if found and parts:
             with work.writing(), self._stores.wiki.lock:
-                if taken := self.coverage(self._projects.get(work.job.project_id)).taken:
+                if taken := self._taken(self._projects.get(work.job.project_id), work.job):
                     return {"path": NARRATIVE_PAGE, "skipped_reason": taken}
                 if work.job.project_id != project.id or self._stores.wiki.read(project, NARRATIVE_PAGE) != text:
                     raise ConflictError(f"{NARRATIVE_PAGE} of {project.label} changed while a model wrote it anew")
@@ -180,6 +185,10 @@ class Narratives:
             "refused": [asdict(each) for update in updates for each in update.refused],
             "revision": revision,
         }
+
+    def _taken(self, project: Project, job: Job) -> str:
+        taken = self.coverage(project).taken
+        return "" if taken == _DELETED and job.payload["anew"] else taken
 
     def _answer(self, asked: Ask, reading: Any, work: Work) -> Any:
         value = self._models.answer(_WHAT, asked, work.cancelled)

@@ -34,7 +34,8 @@ async def bootstrap(request: web.Request) -> web.StreamResponse:
     """POST /admin/bootstrap: write the pages, or say what that would send.
 
     Who accepts `application/x-ndjson` gets a line each time that an answer has come, and the outcome (or the error,
-    with its status) as the last one; what is refused at once is an ordinary error for everybody.
+    with its status) as the last one; what is refused at once is an ordinary error for everybody. When the caller has
+    left, nothing more is asked; what was answered is kept.
     """
     memory = request.app[MEMORY]
     body = await asyncio.to_thread(asked.object_in, await _body(request))
@@ -47,7 +48,7 @@ async def bootstrap(request: web.Request) -> web.StreamResponse:
         dry_run=asked.flag(body, "dry_run"),
     )
     routing = memory.projects.routing(asked.place(body))
-    ask = _nobody if options.dry_run else memory.models.sure("bootstrap").ask
+    ask = _nobody if options.dry_run else partial(memory.models.sure("bootstrap").ask, cancelled=lambda: _left(request))
     told: asyncio.Queue[_Told] = asyncio.Queue()
     loop = asyncio.get_running_loop()
 
@@ -63,7 +64,7 @@ async def bootstrap(request: web.Request) -> web.StreamResponse:
 async def _answer(request: web.Request, memory: Memory, told: asyncio.Queue[_Told]) -> web.StreamResponse:
     wants_lines = _LINES in request.headers.get("Accept", "")
     response = web.StreamResponse(headers={"Content-Type": _LINES})
-    # Who leaves hears nothing more; the work goes on.
+    # Who leaves hears nothing more.
     with contextlib.suppress(ConnectionResetError):
         while isinstance(news := await told.get(), Mapping):
             if wants_lines:
@@ -110,6 +111,10 @@ def _work(work: Callable[[Callable[[int, int, int], None]], Outcome], tell: Call
         tell(error)
         if not isinstance(error, AiMemoryError):
             raise
+
+
+def _left(request: web.Request) -> bool:
+    return request.transport is None or request.transport.is_closing()
 
 
 def _nobody(ask: Ask) -> Answer:

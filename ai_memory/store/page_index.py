@@ -537,13 +537,13 @@ class PageIndex:
     def counts(self) -> dict[str, int]:
         """Count pages, those with all their text in the search tables, versions (with what is uncommitted), links.
 
-        A page with the markers of a merge has no text that could be missing there.
+        A page without any, such as one with the markers of a merge or the draft of a packet, lacks nothing there.
         """
         (row,) = self._database.all(
             # The full-text table itself answers with the rows of its content, whatever it has of them.
-            "SELECT (SELECT count(*) FROM pages), (SELECT count(*) FROM pages p WHERE conflicted OR "
+            "SELECT (SELECT count(*) FROM pages), (SELECT count(*) FROM pages p WHERE "
             "(SELECT min(d.id IS NOT NULL) FROM chunks c LEFT JOIN chunks_fts_docsize d USING (id) "
-            "WHERE c.text = p.text)), (SELECT count(*) FROM versions WHERE blob <> '') + "
+            "WHERE c.text = p.text) IS NOT 0), (SELECT count(*) FROM versions WHERE blob <> '') + "
             "(SELECT count(*) FROM pages p WHERE NOT EXISTS (SELECT 1 FROM versions v WHERE v.project = p.project "
             "AND v.path = p.path AND v.blob = p.blob)), "
             "(SELECT count(*) FROM links)"

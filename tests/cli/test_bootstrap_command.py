@@ -67,6 +67,16 @@ def test_a_dry_run_on_this_project_is_quick(type_):
     assert report["estimated_input_tokens"] <= 150_000
 
 
+def test_who_stops_it_is_told_that_nothing_more_is_asked(type_, repo, monkeypatch):
+    def stopped(lines):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ai_memory.cli.bootstrap._run", stopped)
+    done = type_("bootstrap", "--repo-path", str(repo))
+    assert done.code == 1
+    assert "stopped: nothing more is asked" in done.err
+
+
 def test_a_folder_that_is_no_repository_and_a_time_that_is_none_are_refused(type_, repo, tmp_path):
     done = type_("bootstrap", "--repo-path", str(tmp_path), "--dry-run")
     assert (done.code, "cannot be read as a repository" in done.err) == (1, True)

@@ -324,7 +324,7 @@ def test_an_existing_page_is_superseded_and_never_written_over():
     assert page.path.startswith("decisions/round-vat-")
     assert (
         superseded("---\ntitle: A # note\n---\nx", page.path)
-        == f"---\ntitle: A # note\nsuperseded_by: {page.path}\n---\nx"
+        == f"---\ntitle: A # note\nsuperseded_by: {page.path}\ntags:\n- superseded\n---\nx"
     )
     again = with_existing()
     again = replace(again, existing={**again.existing, page.path: Known(page.title, own=True)})
@@ -336,6 +336,14 @@ def test_a_page_that_says_that_it_overturns_another_names_it():
     assert page == draft(path="decisions/new.md", supersedes="decisions/round-vat.md")
     (page,) = batch(item(path="decisions/new.md", supersedes="decisions/nobody.md"), material=with_existing()).pages
     assert page == draft(path="decisions/new.md")
+
+
+def test_the_narrative_and_the_manifest_are_no_pages_that_another_takes_the_place_of():
+    material = replace(MATERIAL, existing={"narrative.md": Known("Narrative"), "bootstrap.md": Known("Bootstrap")})
+    (page,) = batch(item(path="decisions/new.md", supersedes="narrative.md"), material=material).pages
+    assert page == draft(path="decisions/new.md")
+    (page,) = batch(item(path="bootstrap.md"), material=material).pages
+    assert (page.path.startswith("decisions/bootstrap-"), page.supersedes) == (True, "")
 
 
 def test_a_page_of_the_same_session_is_written_again():

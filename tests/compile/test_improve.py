@@ -185,8 +185,12 @@ def test_a_rule_goes_to_the_rules_and_a_page_gets_one_proposal():
 
 
 def test_what_nobody_wanted_is_not_proposed_again():
-    found = reviewed(item(), review=replace(REVIEW, rejected=["vat is  rounded per invoice"]))
-    assert found.refused == (Refusal("VAT is rounded per invoice", "it was rejected before"),)
+    for rejected in (
+        {"vat is  rounded per invoice": "Something else."},
+        {"Called otherwise": f"# Called otherwise\n\n{item()['body_markdown']}"},
+    ):
+        found = reviewed(item(), review=replace(REVIEW, rejected=rejected))
+        assert found.refused == (Refusal("VAT is rounded per invoice", "it was rejected before"),)
 
 
 @pytest.mark.parametrize("answer", [None, [], "x", {}, {"proposals": 3}], ids=repr)

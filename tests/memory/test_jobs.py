@@ -413,6 +413,22 @@ def test_who_waits_for_a_job_hears_of_its_end_or_its_rest(desk):
     assert desk.jobs.wait(desk.add("c"), 60).state == "queued"
 
 
+def test_an_answer_that_comes_while_the_server_ends_is_not_asked_for_again(desk):
+    asked = []
+
+    def answers(jobs):
+        asked.append("once")
+        jobs.stop()
+        return "said"
+
+    desk.does = lambda work: {"said": work.step("one", lambda: answers(desk.jobs))}
+    job = desk.add()
+    desk.jobs.run_due()
+    desk.anew()
+    desk.jobs.run_due()
+    assert (asked, desk.now(job).state, desk.now(job).outcome) == (["once"], "done", {"said": "said"})
+
+
 def test_old_jobs_are_forgotten_and_purged_ones_leave_no_answer(desk):
     old = desk.add("old")
     desk.jobs.run_due()

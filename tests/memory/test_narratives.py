@@ -115,18 +115,38 @@ def test_what_was_invented_is_counted_and_left_out(desk):
     assert [each["what"] for each in job.outcome["refused"]] == ["It was released in 1999."]
 
 
-@pytest.mark.parametrize("how", ["edited", "pinned", "deleted"])
+@pytest.mark.parametrize("how", ["edited", "pinned"])
 def test_a_narrative_that_is_somebodys_is_left_alone(desk, how):
-    if how == "deleted":
-        desk.updates(told())
-        desk.memory.pages.delete(desk.project, PATH, ANA)
-        desk.works(1)
-    else:
-        desk.memory.pages.write(desk.project, PATH, "Ours.", Fields(pinned=how == "pinned"), ANA)
+    desk.memory.pages.write(desk.project, PATH, "Ours.", Fields(pinned=how == "pinned"), ANA)
     asked = len(desk.chat.asked)
     with pytest.raises(ConflictError, match="is not for a model to change"):
         desk.updates(told())
     assert len(desk.chat.asked) == asked
+
+
+def test_a_deleted_narrative_is_begun_anew_only_when_somebody_asks_for_it(desk):
+    desk.memory.pages.write(desk.project, PATH, "Ours.", Fields(), ANA)
+    desk.memory.pages.delete(desk.project, PATH, ANA)
+    desk.world.close()
+    desk.world.open(consolidate_on_session_end=True)
+    desk.works(1)
+    assert "narrative" not in {job.kind for job in desk.memory.jobs.latest()}
+    with pytest.raises(ConflictError, match="it was deleted"):
+        desk.memory.narratives.begin(desk.project, asked=False)
+    for job in desk.memory.jobs.latest(["queued"]):
+        desk.memory.jobs.drop(job.id)
+    assert desk.updates(told()).state == "done"
+    assert narrative_in(desk.text()).done == ("Invoices are rounded.",)
+
+
+def test_a_narrative_that_is_deleted_before_the_model_is_asked_stays_deleted(desk):
+    desk.updates(told())
+    desk.works(1)
+    job = desk.memory.narratives.begin(desk.project, asked=True)
+    desk.memory.pages.delete(desk.project, PATH, ANA)
+    desk.drains()
+    job = desk.memory.stores.state.jobs.job(job.id)
+    assert (job.outcome["skipped_reason"], desk.text(), len(desk.chat.asked)) == ("it was deleted", None, 1)
 
 
 def test_what_was_taken_over_while_the_model_thought_stays(desk):

@@ -7,6 +7,7 @@ import threading
 import uuid
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -136,6 +137,43 @@ async def test_a_failure_in_the_middle_is_the_last_line_and_the_same_again_goes_
     assert (outcome["llm_chunks_resumed"], len(vendor.asked), len(outcome["pages_written"])) == (1, 1, 3)
     total = asking.app[MEMORY].models.usage()["total"]
     assert (total["calls"], total["tokens_in"], total["tokens_out"]) == (4, 2 * USED[0], 2 * USED[1])
+
+
+async def test_who_leaves_pays_for_no_further_question(asking, vendor):
+    memory = asking.app[MEMORY]
+    came, left, over = threading.Event(), threading.Event(), threading.Event()
+    run, sure = memory.bootstrapping.run, memory.models.sure
+
+    def model(what):
+        chat = sure(what)
+
+        def ask(question, **how):
+            answer = chat.ask(question, **how)
+            came.set()
+            assert left.wait(5)
+            return answer
+
+        return SimpleNamespace(ask=ask)
+
+    def running(*args):
+        try:
+            return run(*args)
+        finally:
+            over.set()
+
+    memory.models.sure, memory.bootstrapping.run = model, running
+    answer = await asking.post("/admin/bootstrap", json=BODY, headers={"Accept": "application/x-ndjson"})
+    assert json.loads(await answer.content.readline()) == {"done": 0, "of": 2, "pages": 0}
+    assert await asyncio.to_thread(came.wait, 5)
+    answer.close()
+    async with asyncio.timeout(5):
+        while any(each.transport for each in asking.server.handler.connections):
+            await asyncio.sleep(0)
+    left.set()
+    assert await asyncio.to_thread(over.wait, 5)
+    assert len(vendor.asked) == 1
+    memory.models.sure = sure
+    assert ((await post(asking))["llm_chunks_resumed"], len(vendor.asked)) == (1, 2)
 
 
 REFUSED = [

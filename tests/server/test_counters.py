@@ -86,6 +86,16 @@ async def test_a_page_in_conflict_is_no_fault_of_the_index(door):
     assert (report["derived"]["pages_fts_rows"], report["derived"]["pages_rows"]) == (1, 1)
 
 
+async def test_the_draft_of_a_packet_is_no_fault_of_the_index(memory, door, agent):
+    claude = agent(door)
+    await claude.works()
+    await claude.says("session-end")
+    memory.sessions.settle()
+    report = await status_of(door)
+    assert report["counts"]["packets"]["drafts"] == 1
+    assert (report["derived"]["pages_fts_rows"], report["derived"]["pages_rows"]) == (2, 2)
+
+
 async def test_the_space_of_the_databases_is_told_in_pages_and_in_bytes(memory, door):
     for number in range(40):
         await post(door, "write-page", **SHOP, path=f"{number}.md", body="word " * 4_000)
