@@ -111,8 +111,8 @@ def read(value: Any, asked: Sequence[Pair]) -> tuple[list[Finding], list[Refusal
     items = value.get("findings") if isinstance(value, dict) else None
     found: dict[tuple[str, ...], Finding] = {}
     refused = []
-    for n, item in enumerate(items if isinstance(items, list) else [], start=1):
-        item = item if isinstance(item, dict) else {}  # noqa: PLW2901 - whatever else it is says nothing
+    for n, each in enumerate(items if isinstance(items, list) else [], start=1):
+        item = each if isinstance(each, dict) else {}
         message = shortened(_text(item.get("message")) or _text(item.get("summary")), _MESSAGE)
         pair = by_paths.get(frozenset(map(collision_key, _texts(item.get("pages")))))
         quotes = _texts(item.get("quotes"))

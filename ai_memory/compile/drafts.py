@@ -98,9 +98,10 @@ def merged(drafts: Iterable[Drafted]) -> Drafted:
         for path in drafted.dropped:
             pages.pop(collision_key(path), None)
             dropped.append(path)
-        for page in drafted.pages:
-            if former := pages.pop(collision_key(page.supersedes), None):
-                page = replace(page, supersedes=former.supersedes)  # noqa: PLW2901 - of a page that is not there
+        for each in drafted.pages:
+            # What it supersedes may be a draft, which is no page yet.
+            former = pages.pop(collision_key(each.supersedes), None)
+            page = replace(each, supersedes=former.supersedes) if former else each
             pages.pop(collision_key(page.path), None)
             pages[collision_key(page.path)] = page
         refused += drafted.refused

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -299,15 +299,19 @@ def _edited(item: Mapping[str, Any], base: PageNow | None) -> tuple[str, tuple[t
     return mode, edits, body
 
 
+def _plain(text: str) -> str:
+    """Give a text as it is compared: what it says, not how it is broken into lines or capitals."""
+    return one_line(text).casefold()
+
+
 def _check_new(title: str, body: str, path: str, review: Review) -> None:
     """Refuse what is written down already, and what nobody wanted."""
-    same: Callable[[str], str] = lambda text: one_line(text).casefold()  # noqa: E731
-    if any(same(title) == same(former) or same(body) in same(text) for former, text in review.rejected.items()):
+    if any(_plain(title) == _plain(former) or _plain(body) in _plain(text) for former, text in review.rejected.items()):
         raise _RefusedError("it was rejected before")
     for other, base in review.pages.items():
-        if same(body) in same(base.body):
+        if _plain(body) in _plain(base.body):
             raise _RefusedError(f"{other} says so already")
-        if other != path and same(title) == same(base.title):
+        if other != path and _plain(title) == _plain(base.title):
             raise _RefusedError(f"{other} has this title already")
 
 

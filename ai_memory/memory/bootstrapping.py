@@ -31,7 +31,7 @@ from ai_memory.memory.pages import Pages, Writer
 from ai_memory.memory.projects import Projects
 from ai_memory.memory.stores import Stores
 from ai_memory.model.event import Scrubbed
-from ai_memory.model.page import front_matter, sealed
+from ai_memory.model.page import front_matter, is_sealed, sealed
 from ai_memory.model.scope import Project, Routing
 
 #: Failures that are the answer's own: the other questions are asked all the same.
@@ -250,8 +250,12 @@ class Bootstrapping:
                 f"bootstrap: {len(plan.chunks)} LLM chunk(s), ingested {plan.sent} sources, wrote {len(kept)} pages"
             )
             replaced = [path for path in former if path not in texts] if kept else []
-            self._pages.write_several(project, {MANIFEST: about, **texts}, writer, moved=replaced, subject=subject)
-        return [MANIFEST, *texts]
+            if (there := self._stores.wiki.read(project, MANIFEST)) and not is_sealed(there):
+                refused.append(Refusal(MANIFEST, "somebody has changed it, so it stays as it is"))
+            else:
+                texts = {MANIFEST: about, **texts}
+            self._pages.write_several(project, texts, writer, moved=replaced, subject=subject)
+        return list(texts)
 
     def _there(self, project: Project) -> tuple[list[str], list[str]]:
         """List the pages that no answer may replace, and those that a bootstrap wrote and nobody has changed."""

@@ -38,7 +38,7 @@ from ai_memory.memory.projects import Projects
 from ai_memory.memory.sessions import COMPACTIONS, ENDS, Sessions
 from ai_memory.memory.stores import Stores
 from ai_memory.model.handoff import shortened
-from ai_memory.model.page import Page, PageChange, sealed
+from ai_memory.model.page import MACHINERY, Page, PageChange, sealed
 from ai_memory.model.scope import Project
 from ai_memory.model.session import Session
 from ai_memory.store.jobs import Job
@@ -214,7 +214,7 @@ class Consolidation:
         rows = [
             row
             for row in self._stores.pages.pages(project.id)
-            if row.size != MISSING and not row.path.startswith(("sessions/", "packets/", "_lint/", "_prompts/"))
+            if row.size != MISSING and not row.path.startswith(MACHINERY)
         ]
         return sorted(rows, key=lambda row: (not row.pinned, row.kind != "rule", -row.mtime, row.path))
 

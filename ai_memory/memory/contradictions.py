@@ -20,6 +20,7 @@ from ai_memory.memory.jobs import Jobs, Work
 from ai_memory.memory.models import Models
 from ai_memory.memory.projects import Projects
 from ai_memory.memory.stores import Stores
+from ai_memory.model.page import MACHINERY
 from ai_memory.model.scope import Project
 from ai_memory.store.jobs import Job
 from ai_memory.store.page_index import MISSING, PageRow
@@ -28,7 +29,6 @@ _WHAT = "a comparison of pages"
 #: So many pages are compared, those that are read most.
 _PAGES = 60
 #: Pages that tell what happened, or are no statement at all.
-_PASSED_OVER = ("sessions/", "packets/", "_lint/", "_prompts/")
 
 
 class Contradictions:
@@ -83,10 +83,7 @@ class Contradictions:
         rows = [
             row
             for row in self._stores.pages.pages(project.id)
-            if row.tier in TIERS
-            and row.size != MISSING
-            and not row.conflicted
-            and not row.path.startswith(_PASSED_OVER)
+            if row.tier in TIERS and row.size != MISSING and not row.conflicted and not row.path.startswith(MACHINERY)
         ]
         read_most = sorted(rows, key=lambda row: (-(reads[row.path].count if row.path in reads else 0), -row.mtime))
         return read_most[:_PAGES]

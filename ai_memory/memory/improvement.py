@@ -42,7 +42,7 @@ from ai_memory.memory.stores import Stores
 from ai_memory.model.front import parts
 from ai_memory.model.handoff import one_line, shortened
 from ai_memory.model.ids import session_uuid
-from ai_memory.model.page import Page, composed, formatted, front_matter, sealed, with_keys
+from ai_memory.model.page import MACHINERY, Page, composed, formatted, front_matter, sealed, with_keys
 from ai_memory.model.scope import Project
 from ai_memory.model.session import Session
 from ai_memory.store.jobs import Job
@@ -59,7 +59,6 @@ _INPUT = 24_000
 _REJECTIONS, _REMEMBERED = 50, timedelta(days=180)
 _SUBJECT_TITLE = 60
 #: Pages that say nothing that a session could put right.
-_PASSED_OVER = ("sessions/", "packets/", "_lint/", "_prompts/")
 
 #: Reviews that nobody asked for: how often one is begun, and of which sessions.
 _EVERY = timedelta(hours=1)
@@ -230,7 +229,7 @@ class Improvement:
         rows = [
             row
             for row in self._stores.pages.pages(project.id)
-            if row.size != MISSING and not row.conflicted and not row.path.startswith(_PASSED_OVER)
+            if row.size != MISSING and not row.conflicted and not row.path.startswith(MACHINERY)
         ]
         return sorted(rows, key=lambda row: (row.path.partition("/")[0] not in TARGETS, -row.mtime, row.path))
 

@@ -15,6 +15,7 @@ from ai_memory.model.markdown import unfenced
 
 __all__ = [
     "CONFLICT",
+    "MACHINERY",
     "TIERS",
     "BadPagePathError",
     "Page",
@@ -37,6 +38,8 @@ __all__ = [
 
 #: The problem of a page in which a merge left its markers.
 CONFLICT = "conflict markers of a merge are in the page"
+#: Folders of pages that say what happened, or how to work: no model is shown them as what a project knows.
+MACHINERY = ("sessions/", "packets/", "_lint/", "_prompts/")
 TIERS = ("working", "episodic", "semantic", "procedural")
 
 _RESERVED = re.compile(r"(?i)(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³]) *(\..*)?|\.git(\..*)?|git~[0-9]+")

@@ -169,6 +169,17 @@ def test_force_replaces_what_it_wrote_before_and_nobody_has_changed(world, run):
     assert "Edited by hand." in pages.read(shop(world), "concepts/fact-0.md").body
 
 
+def test_force_leaves_a_manifest_that_somebody_has_edited(world, run):
+    run(Model())
+    world.memory.pages.write(shop(world), "bootstrap.md", "My own notes.", Fields(), Writer(user="ana"))
+    outcome = run(Model(), options=Options(max_input_tokens=20_000, chunk_input_tokens=2_000, force=True))
+    assert ("bootstrap.md", "somebody has changed it, so it stays as it is") in [
+        (each.what, each.why) for each in outcome.refused
+    ]
+    assert "bootstrap.md" not in outcome.pages
+    assert "My own notes." in world.memory.pages.read(shop(world), "bootstrap.md").body
+
+
 def test_answers_without_a_page_leave_what_there_is(world, run):
     run(Model())
     forced = Options(max_input_tokens=20_000, chunk_input_tokens=2_000, force=True)
