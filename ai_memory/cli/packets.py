@@ -23,7 +23,7 @@ from ai_memory.cli.packet_server import PacketServer, Reply, host_option, packet
 from ai_memory.cli.place import Place, json_option, placed
 from ai_memory.cli.remote import RefusedError, remote_of
 from ai_memory.cli.shown import quiet, say, say_exactly
-from ai_memory.errors import AiMemoryError, BadRequestError, NotFoundError, StorageError
+from ai_memory.errors import AiMemoryError, BadRequestError, ConflictError, NotFoundError, StorageError
 from ai_memory.model import packet as packets
 from ai_memory.model import packet_text
 from ai_memory.model.packet import PACKET_LIMIT, BadPacketError, Finding, Packet
@@ -35,8 +35,16 @@ _CHAIN = 32
 _LISTED = 50
 
 
+#: Of one answer.
+_LONGEST_LIST = 500
+
+
 class RejectedError(BadRequestError):
     """What was to be sent is no packet."""
+
+
+class StaysError(ConflictError):
+    """What was sent was there already, and a packet does not move from one team, or user, to another."""
 
 
 class RedactionError(AiMemoryError):
@@ -176,7 +184,10 @@ def list_packets(ctx: click.Context, limit: int, team: str, as_json: bool, host:
         return
     rows = _rows(reply)
     if not rows:
-        quiet(f"no packets at {server.host} yet: `ai-memory save` makes the first")
+        whose = f" of team {team}" if team else ""
+        quiet(
+            f"no packets{whose} at {server.host} yet: `ai-memory save{f' -t {team}' if team else ''}` makes the first"
+        )
         return
     say(packet_text.table(rows).rstrip())
 
@@ -341,8 +352,21 @@ def _send(server: PacketServer, raw: bytes, team: str, *, allow: bool, lenient: 
         # Of a key that is there twice only the last was looked at.
         body, known = packets.stored_form(packet).encode() if _repeats_a_key(raw) else raw, packet.id
     answer = server.ask("POST", "/v1/packets", {"team": team}, body).json()
-    say(str(answer.get("id") or known))
+    packet_id = str(answer.get("id") or known)
+    say(packet_id)
+    # Servers take a packet that they have, and leave it where it is without a word.
+    if team and not _is_shared(server, team, packet_id):
+        raise StaysError(
+            f"the server had packet {packet_id} already and keeps it out of team {team}. `ai-memory pull {packet_id} "
+            f"> FILE`, `rm {packet_id}`, `push FILE -t {team}` move it"
+        )
     quiet(f"saved at {server.host}")
+
+
+def _is_shared(server: PacketServer, team: str, packet_id: str) -> bool:
+    """Tell whether a packet is a team's, as far as a list can tell."""
+    rows = _rows(server.ask("GET", "/v1/packets", {"limit": str(_LONGEST_LIST), "team": team}))
+    return len(rows) >= _LONGEST_LIST or packet_id in [row[0] for row in rows]
 
 
 def _check(findings: list[Finding], *, allow: bool) -> None:

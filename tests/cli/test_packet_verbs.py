@@ -59,7 +59,18 @@ def test_a_packet_comes_from_standard_input(wire, type_, verb):
 @pytest.mark.parametrize("option", ["-t", "--team"])
 def test_a_team_is_named_in_the_query(wire, type_, verb, option):
     wire.answers["POST /v1/packets?team=core+team%26x"] = PUSHED
-    assert type_(verb, "-", option, "core team&x", stdin=EXAMPLE).out == f"{ID}\n"
+    wire.answers["GET /v1/packets?limit=500&team=core+team%26x"] = (200, {"packets": [{"id": ID}]})
+    done = type_(verb, "-", option, "core team&x", stdin=EXAMPLE)
+    assert (done.code, done.out, done.err) == (0, f"{ID}\n", f"saved at {wire.host}\n")
+
+
+def test_a_packet_that_the_server_leaves_where_it_was_is_not_said_to_be_the_teams(wire, type_):
+    wire.answers["POST /v1/packets?team=core"] = PUSHED
+    wire.answers["GET /v1/packets?limit=500&team=core"] = (200, {"packets": []})
+    done = type_("push", "-", "-t", "core", stdin=EXAMPLE)
+    why = f"the server had packet {ID} already and keeps it out of team core"
+    way = f"`ai-memory pull {ID} > FILE`, `rm {ID}`, `push FILE -t core` move it"
+    assert (done.code, done.err) == (1, f"error: {why}. {way}\n")
 
 
 @pytest.mark.parametrize("verb", ["push", "save"])
