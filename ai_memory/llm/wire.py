@@ -200,7 +200,8 @@ class Wire:
         elif status in (400, 422) and any(word in text.lower() for word in _SHAPE_WORDS):
             error = ShapeRefusedError(f"{door.provider} cannot answer in a given shape (HTTP {status})", "terminal")
         else:
-            todo = door.key_advice if status in (401, 403) else door.model_advice
+            wrong_key = f"the key is wrong, or may not do this: {door.key_advice}"
+            todo = wrong_key if status in (401, 403) else door.model_advice
             error = ModelError(f"{door.provider} refused (HTTP {status}): {todo}", "terminal")
         error.said = said
         return error

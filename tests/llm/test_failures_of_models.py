@@ -177,14 +177,18 @@ def test_an_object_is_found_in_what_a_model_wrote_around_it(provider, around, ma
 @pytest.mark.parametrize(
     ("provider", "status", "todo"),
     [
-        ("anthropic", 401, "set ANTHROPIC_API_KEY"),
-        ("anthropic-oauth", 403, "set ANTHROPIC_OAUTH_TOKEN or CLAUDE_CODE_OAUTH_TOKEN"),
-        ("openai", 401, "set OPENAI_API_KEY"),
+        ("anthropic", 401, "the key is wrong, or may not do this: set ANTHROPIC_API_KEY"),
+        (
+            "anthropic-oauth",
+            403,
+            "the key is wrong, or may not do this: set ANTHROPIC_OAUTH_TOKEN or CLAUDE_CODE_OAUTH_TOKEN",
+        ),
+        ("openai", 401, "the key is wrong, or may not do this: set OPENAI_API_KEY"),
         ("openai", 404, "look at llm_model"),
         ("openai-compat", 404, "look at llm_model and llm_base_url"),
-        ("openai-compat", 401, "set LLM_API_KEY"),
-        ("openai-oauth", 401, "`ai-memory auth login openai-oauth`"),
-        ("copilot", 403, "`ai-memory auth login copilot`"),
+        ("openai-compat", 401, "the key is wrong, or may not do this: set LLM_API_KEY"),
+        ("openai-oauth", 401, "the key is wrong, or may not do this: `ai-memory auth login openai-oauth`"),
+        ("copilot", 403, "the key is wrong, or may not do this: `ai-memory auth login copilot`"),
         ("gemini", 400, "look at llm_model; set GEMINI_API_KEY or GOOGLE_API_KEY"),
     ],
 )
