@@ -49,14 +49,14 @@ def _serve(memory, packets_token, begun, ended):
 
 
 @contextmanager
-def served(tmp_path_factory, packets_token="", **flags):
+def served(tmp_path_factory, packets_token="", clock=None, **flags):
     """Run a server with settings of the test's choice (`auth__bearer_token="…"`), away from the developer's own."""
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith(("AI_MEMORY_", "GIT_", "LTM_", "MCP_TOKENS_"))]:
             patch.delenv(name)
         patch.setenv("HOME", str(tmp_path_factory.mktemp("home")))
         flags = {key.replace("__", "."): value for key, value in flags.items()}
-        clock = Clock()
+        clock = clock or Clock()
         memory = Memory(load_settings(tmp_path_factory.mktemp("data"), flags=flags), clock)
         begun, ended = Future(), threading.Event()
         thread = threading.Thread(target=_serve, args=(memory, packets_token, begun, ended), daemon=True)

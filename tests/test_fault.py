@@ -5,20 +5,18 @@ import json
 import os
 import random
 import re
-import signal
 import subprocess
-import sys
 import threading
 import time
 import uuid
 from collections import Counter
-from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
-#: A hundred take two and a half minutes, of the fifteen that the whole suite may take.
+from tests.forked import Forked, ai_memory_program
+
+#: So many take a quarter of a minute of a processor, of the fifteen minutes that the whole suite may take.
 KILLS = int(os.environ.get("AI_MEMORY_TEST_KILLS", "40"))
 CLIENTS = 8
 SEED = 20261120
@@ -30,13 +28,11 @@ class Server:
     def __init__(self, data_dir, port):
         self.port = port
         self.log = data_dir.parent / "server.log"
-        self.arguments = [sys.executable, "-m", "ai_memory", "serve", "--data-dir", str(data_dir)]
-        self.arguments += ["--bind", f"127.0.0.1:{port}"]
+        self.arguments = ["serve", "--data-dir", str(data_dir), "--bind", f"127.0.0.1:{port}"]
         self.process = None
 
     def start(self):
-        with self.log.open("ab") as log:
-            self.process = subprocess.Popen(self.arguments, cwd=ROOT, stderr=log)
+        self.process = Forked(ai_memory_program, *self.arguments, env=os.environ, stderr=self.log)
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             assert self.process.poll() is None, self.log.read_text()[-2000:]
@@ -49,7 +45,7 @@ class Server:
         raise AssertionError("the server did not come up")
 
     def kill(self):
-        self.process.send_signal(signal.SIGKILL)
+        self.process.kill()
         self.process.wait(10)
 
     def stop(self):

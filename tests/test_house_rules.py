@@ -2,6 +2,8 @@
 
 import ast
 import re
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -59,105 +61,131 @@ def name_of(path):
 MODULES = sorted(path for path in PACKAGE.rglob("*.py") if "_bundle" not in path.parts)
 
 
-@pytest.fixture(params=MODULES, ids=name_of, scope="module")
-def module(request):
-    text = request.param.read_text("utf-8")
-    return name_of(request.param), ast.parse(text)
+@dataclass(frozen=True, slots=True)
+class Module:
+    """One file: its name below the package, its syntax tree, and all nodes of that, the outer ones first."""
+
+    name: str
+    tree: ast.Module
+    nodes: list
+
+    @property
+    def room(self):
+        return self.name.split("/")[0]
+
+    @property
+    def imported(self):
+        """Dotted names of everything imported anywhere in the module."""
+        names = set()
+        for node in self.all(ast.Import, ast.ImportFrom):
+            if isinstance(node, ast.Import):
+                names |= {alias.name for alias in node.names}
+            elif node.level == 0:
+                names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        return names
+
+    def all(self, *kinds):
+        return [node for node in self.nodes if isinstance(node, kinds)]
+
+    def is_in(self, rooms):
+        return any(self.name == place or self.name.startswith(place + "/") for place in rooms)
 
 
-def imported(tree):
-    """Dotted names of everything imported anywhere in a module."""
-    names = set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level == 0:
-            names |= {f"{node.module}.{alias.name}" for alias in node.names}
-    return names
+@pytest.fixture(scope="module")
+def modules():
+    trees = {name_of(path): ast.parse(path.read_text("utf-8")) for path in MODULES}
+    return [Module(name, tree, list(ast.walk(tree))) for name, tree in trees.items()]
 
 
-def room(name):
-    return name.split("/")[0]
+def told(findings):
+    """Keep what was found, by the name of the module where it is."""
+    return {module.name: found for module, found in findings if found}
 
 
-def allowed(name, rooms):
-    return any(name == place or name.startswith(place + "/") for place in rooms)
+def test_imports_point_down_the_layers(modules):
+    modules = [module for module in modules if module.room != "__init__"]
+    assert {module.room for module in modules} - RANK.keys() == set(), "give the new folder a row in LAYERS"
+
+    def upward(module):
+        here = module.room
+        ours = {dotted.split(".")[1] for dotted in module.imported if dotted.startswith("ai_memory.")} & RANK.keys()
+        above = {other for other in ours if RANK[other] >= RANK[here] and other != here}
+        above = {other for other in above if (here, other) not in SAME_ROW}
+        return above | (ours - INSTALL_MAY if here == "install" else set())
+
+    assert told((module, upward(module)) for module in modules) == {}
 
 
-def test_imports_point_down_the_layers(module):
-    name, tree = module
-    here = room(name)
-    if here == "__init__":
-        return
-    assert here in RANK, "give the new folder a row in LAYERS"
-    ours = {dotted.split(".")[1] for dotted in imported(tree) if dotted.startswith("ai_memory.") and "." in dotted}
-    upward = {other for other in ours & RANK.keys() if RANK[other] >= RANK[here] and other != here}
-    assert {other for other in upward if (here, other) not in SAME_ROW} == set()
-    if here == "install":
-        assert ours & RANK.keys() <= INSTALL_MAY
+def test_the_client_imports_the_standard_library_only(modules):
+    known = sys.stdlib_module_names | {"client"}
+    client = [module for module in modules if module.room == STDLIB_ONLY]
+    assert client
+    assert told((module, {dotted.split(".")[0] for dotted in module.imported} - known) for module in client) == {}
 
 
-def test_the_client_imports_the_standard_library_only(module):
-    import sys
+def test_lines_are_in_their_rooms(modules):
+    def misplaced(module):
+        touched = {dotted.split(".")[0] for dotted in module.imported}
+        dotted = [node for node in module.all(ast.Attribute) if isinstance(node.value, ast.Name)]
+        touched |= {f"{node.value.id}.{node.attr}" for node in dotted}
+        return {thing for thing, rooms in ROOMS.items() if thing in touched and not module.is_in(rooms)}
 
-    name, tree = module
-    if room(name) != STDLIB_ONLY:
-        return
-    roots = {dotted.split(".")[0] for dotted in imported(tree)}
-    assert roots - sys.stdlib_module_names - {"client"} == set()
-
-
-def test_lines_are_in_their_rooms(module):
-    name, tree = module
-    touched = {dotted.split(".")[0] for dotted in imported(tree)}
-    touched |= {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    assert {thing for thing, rooms in ROOMS.items() if thing in touched and not allowed(name, rooms)} == set()
+    assert told((module, misplaced(module)) for module in modules) == {}
 
 
-def test_async_is_for_the_server(module):
-    name, tree = module
-    if room(name) != "server":
-        assert not any(isinstance(node, ast.AsyncFunctionDef | ast.Await) for node in ast.walk(tree))
+def test_async_is_for_the_server(modules):
+    found = [(module, module.all(ast.AsyncFunctionDef, ast.Await)) for module in modules if module.room != "server"]
+    assert told((module, [node.lineno for node in nodes]) for module, nodes in found) == {}
 
 
-def test_no_globals_and_no_broad_except(module):
-    name, tree = module
-    assert not any(isinstance(node, ast.Global) for node in ast.walk(tree))
-    broad = [
-        node.lineno
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ExceptHandler)
-        and (node.type is None or ast.unparse(node.type) in {"Exception", "BaseException"})
-        and not any(isinstance(child, ast.Raise) for child in ast.walk(node))
-    ]
-    assert broad == [] or name in BROAD_EXCEPT
+def test_there_are_no_globals(modules):
+    assert told((module, [node.lineno for node in module.all(ast.Global)]) for module in modules) == {}
 
 
-def test_public_things_are_typed_and_have_docstrings(module):
-    name, tree = module
-    assert ast.get_docstring(tree), f"{name} says what it is for"
-    functions = [node for node in ast.walk(tree) if isinstance(node, FUNCTIONS)]
-    assert [f.name for f in functions if f.returns is None] == []
-    things = [
-        node
-        for node in ast.walk(tree)
-        if isinstance(node, (*FUNCTIONS, ast.ClassDef)) and not node.name.startswith("_")
-    ]
-    nested = {child for f in functions for child in ast.walk(f) if isinstance(child, FUNCTIONS) and child is not f}
-    assert [t.name for t in things if t not in nested and not ast.get_docstring(t)] == []
+def test_no_except_is_broad(modules):
+    def broad(module):
+        return [
+            node.lineno
+            for node in module.all(ast.ExceptHandler)
+            if (node.type is None or ast.unparse(node.type) in {"Exception", "BaseException"})
+            and not any(isinstance(child, ast.Raise) for child in ast.walk(node))
+        ]
+
+    assert told((module, broad(module)) for module in modules if module.name not in BROAD_EXCEPT) == {}
 
 
-def test_names_say_what_things_are(module):
-    name, tree = module
-    assert not FORBIDDEN_WORDS.search(name.rsplit("/", 1)[-1])
-    assert [n.name for n in ast.walk(tree) if isinstance(n, ast.ClassDef) and FORBIDDEN_WORDS.search(n.name)] == []
+def test_public_things_are_typed_and_have_docstrings(modules):
+    assert [module.name for module in modules if not ast.get_docstring(module.tree)] == []
+
+    def untyped(module):
+        return [f.name for f in module.all(*FUNCTIONS) if f.returns is None]
+
+    def unsaid(module):
+        functions = module.all(*FUNCTIONS)
+        things = [node for node in module.all(*FUNCTIONS, ast.ClassDef) if not node.name.startswith("_")]
+        nested = {child for f in functions for child in ast.walk(f) if isinstance(child, FUNCTIONS) and child is not f}
+        return [t.name for t in things if t not in nested and not ast.get_docstring(t)]
+
+    assert told((module, untyped(module)) for module in modules) == {}
+    assert told((module, unsaid(module)) for module in modules) == {}
 
 
-def test_errors_end_in_error(module):
-    _, tree = module
-    errors = [
-        node.name
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ClassDef) and any(ast.unparse(b).endswith(("Error", "Exception")) for b in node.bases)
-    ]
-    assert [error for error in errors if not error.endswith("Error")] == []
+def test_names_say_what_things_are(modules):
+    assert [module.name for module in modules if FORBIDDEN_WORDS.search(module.name.rsplit("/", 1)[-1])] == []
+
+    def empty_names(module):
+        return [node.name for node in module.all(ast.ClassDef) if FORBIDDEN_WORDS.search(node.name)]
+
+    assert told((module, empty_names(module)) for module in modules) == {}
+
+
+def test_errors_end_in_error(modules):
+    def misnamed(module):
+        return [
+            node.name
+            for node in module.all(ast.ClassDef)
+            if any(ast.unparse(base).endswith(("Error", "Exception")) for base in node.bases)
+            and not node.name.endswith("Error")
+        ]
+
+    assert told((module, misnamed(module)) for module in modules) == {}

@@ -20,27 +20,12 @@ from ai_memory.errors import AiMemoryError
 from ai_memory.install.codex import trust_hint
 from ai_memory.install.staging import bundle_folder
 from ai_memory.install.target import Site
+from ai_memory.memory.reports import PUT_RIGHT, STAGES, TROUBLES, worth_compacting
 
 #: Of what stands beside the labels.
 _WIDTH = 62
-_STAGES = {
-    "ingest": "events",
-    "compile": "checkpoints",
-    "pages": "page writes",
-    "packets": "pushes",
-    "indexing": "indexed",
-    "handoffs": "session starts",
-    "catch_up": "read at start",
-    "upkeep": "upkeep",
-    "embedding": "vectors",
-    "jobs": "jobs",
-}
-
-
 #: What a vendor of vectors was asked for, since when.
 _SPANS = (("today", "today"), ("days_30", "30 days"))
-#: Less than this, or than a fifth of the databases, is not worth a word.
-_RECLAIM_BYTES = 64 * 1024 * 1024
 
 
 @click.command()
@@ -109,7 +94,7 @@ def _print_server(report: dict[str, Any]) -> None:
     packets = counts["packets"]
     waiting = f", {packets['waiting']} wait to become pages" if packets["waiting"] else ""
     _row("packets", f"{packets['saved']} saved, {many(packets['drafts'], 'draft')}{waiting}")
-    for stage, label in _STAGES.items():
+    for stage, label in STAGES.items():
         meter = report["stages"][stage]
         done = [f"{key} {value}" for key, value in meter.items() if isinstance(value, int)]
         _row(label, ", ".join(done) or "nothing yet")
@@ -183,8 +168,7 @@ def _print_storage(storage: dict[str, Any]) -> None:
         "databases": storage["database_bytes"],
     }
     _row("storage", ", ".join(f"{what} {_megabytes(size)}" for what, size in sizes.items()))
-    reclaimable = storage["reclaimable_bytes"]
-    if reclaimable >= max(_RECLAIM_BYTES, storage["database_bytes"] // 5):
+    if reclaimable := worth_compacting(storage):
         _warn("", f"{_megabytes(reclaimable)} of the databases are reclaimable: run `ai-memory compact`")
 
 
@@ -198,50 +182,13 @@ def _print_pages(pages: dict[str, Any]) -> None:
         _warn_of("problem", each["page"], each["problem"])
     _more(pages["with_problems"], pages["problems"])
     if pages["problems"]:
-        _warn("", "put them right and save; of a conflict no marker may stay")
-    for key, label, what, way_out in (
-        (
-            "deleted_but_there",
-            "deleted",
-            "the file is there again; it is not read",
-            "delete the file, or say `ai-memory write-page --revive`",
-        ),
-        (
-            "missing",
-            "missing",
-            "too many are, to be taken for deleted",
-            "`ai-memory commit` deletes them, `restore-page` brings one back",
-        ),
-        (
-            "unreadable_manifests",
-            "manifest",
-            "the project counts as it was before",
-            "put the file right, or take it back from git",
-        ),
-        (
-            "purged_again",
-            "purged",
-            "it had come back, as a pull can bring it, and is gone again",
-            "purge it in the other copies of the wiki, too",
-        ),
-        (
-            "raw_logs_of_unknown",
-            "raw logs",
-            "no manifest says which project this is",
-            "take the manifest back from git, or delete the folder",
-        ),
-        (
-            "raw_logs_of_purged",
-            "purged",
-            "the raw log is there again; it is not read",
-            "delete the file: it is not needed any more",
-        ),
-    ):
-        for page in pages[key]["first"]:
-            _warn_of(label, page, what)
-        _more(pages[key]["count"], pages[key]["first"])
-        if pages[key]["first"]:
-            _warn("", way_out)
+        _warn("", PUT_RIGHT)
+    for trouble in TROUBLES:
+        for page in pages[trouble.key]["first"]:
+            _warn_of(trouble.label, page, trouble.what)
+        _more(pages[trouble.key]["count"], pages[trouble.key]["first"])
+        if pages[trouble.key]["first"]:
+            _warn("", trouble.way_out)
 
 
 def _warn_of(label: str, page: str, what: str) -> None:

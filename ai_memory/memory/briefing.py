@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -13,11 +13,10 @@ from ai_memory.compile.narrative import parsed, stale_in
 from ai_memory.memory.indexing import read_page
 from ai_memory.memory.projects import Projects
 from ai_memory.memory.stores import Stores
-from ai_memory.model.filters import Filters
 from ai_memory.model.handoff import stamp
 from ai_memory.model.record import NARRATIVE_PAGE
 from ai_memory.model.scope import Project
-from ai_memory.store.page_index import MISSING, PageRow
+from ai_memory.store.page_index import PageRow
 
 #: So many rules, slots and pinned pages are listed of each.
 _LISTED = 100
@@ -28,10 +27,11 @@ _LATELY = 50
 
 @dataclass(frozen=True, slots=True)
 class BriefingPage:
-    """A page of a briefing: what it is, and when it changed."""
+    """A page in a list: what it is, when it changed, and in which project it is."""
 
     row: PageRow
     changed: datetime
+    project: Project
 
     def as_json(self) -> dict[str, object]:
         """Give the page as the wire has it."""
@@ -60,17 +60,17 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """How a project stands (the wire's BriefingSnapshot).
+    """How a project stands, or several together (the wire's BriefingSnapshot).
 
     Attributes:
         counts: pages_latest, pages_all, sessions, observations.
         activity: for the last 7 and 30 days: days, sessions, observations, pages_updated.
         last_observation: when, None without any.
         pending_handoffs: how many are open.
-        narrative_behind: sessions at rest that a model's narrative does not know; None without one.
+        narrative_behind: sessions at rest that a model's narrative does not know; None without one, and of several.
         rules, slots, pinned: by path; a page is in one of them only.
         recent: the last changed first.
-        dependents, dependencies: projects whose pages link here, and those that pages link to.
+        dependents, dependencies: other projects whose pages link here, and those that pages link to.
     """
 
     counts: dict[str, int]
@@ -92,6 +92,8 @@ class Snapshot:
             **{f"activity_{each['days']}d": each for each in self.activity},
             "last_observation_at": stamp(self.last_observation) if self.last_observation else None,
             "pending_handoff_count": self.pending_handoffs,
+            # The wire's messages between projects: there are none here.
+            "pending_message_count": 0,
             "narrative": None
             if self.narrative_behind is None
             else {"path": NARRATIVE_PAGE, "sessions_behind": self.narrative_behind},
@@ -113,36 +115,29 @@ class Briefing:
 
     def counts(self, project: Project) -> dict[str, int]:
         """Count the pages of a project, with and without their former versions, its sessions and observations."""
-        pages, versions = self._stores.pages.counts_of(project.id)
-        sessions, observations = self._stores.index.counts_of(project.id)
-        return {
-            "pages_latest": pages,
-            "pages_all": versions,
-            "sessions": sessions,
-            "observations": observations,
-        }
+        return self._counts([project.id])
 
     def of(self, project: Project, recent: int) -> Snapshot:
         """Say how a project stands, with so many of the pages that changed last."""
+        behind = self._behind(project, self._stores.wiki.read(project, NARRATIVE_PAGE), None)
+        return replace(self.over([project], recent), narrative_behind=behind)
+
+    def over(self, projects: Sequence[Project], recent: int) -> Snapshot:
+        """Say how projects stand together, without their narratives."""
         now = self._stores.clock()
-        rules, slots, pinned = self._standing(project, now)
-        times = self._stores.page_search.changed(project.id, [row.path for row in (*rules, *slots, *pinned)])
-
-        def listed(rows: Sequence[PageRow]) -> list[BriefingPage]:
-            return [BriefingPage(row, times[row.path]) for row in rows[:_LISTED] if row.path in times]
-
-        dependents, dependencies = self._neighbours(project)
-        newest = self._stores.index.recent(project_id=project.id, limit=1)
+        ids = [project.id for project in projects]
+        rules, slots, pinned = self._standing(projects, now)
+        dependents, dependencies = self._neighbours(projects)
         return Snapshot(
-            counts=self.counts(project),
-            activity=self._activity(project, now),
-            last_observation=newest[0].last if newest else None,
-            pending_handoffs=self._stores.state.count_open(project.id),
-            narrative_behind=self._behind(project, self._stores.wiki.read(project, NARRATIVE_PAGE), None),
-            rules=listed(rules),
-            slots=listed(slots),
-            pinned=listed(pinned),
-            recent=self._changed(project, recent, now),
+            counts=self._counts(ids),
+            activity=self._activity(ids, now),
+            last_observation=self._stores.index.last_spoke(ids),
+            pending_handoffs=self._stores.state.count_open(*ids),
+            narrative_behind=None,
+            rules=rules[:_LISTED],
+            slots=slots[:_LISTED],
+            pinned=pinned[:_LISTED],
+            recent=self._changed(projects, recent, now),
             dependents=dependents,
             dependencies=dependencies,
         )
@@ -154,14 +149,14 @@ class Briefing:
             StorageError: a page could not be read.
         """
         now = self._stores.clock()
-        standing = [row for rows in self._standing(project, now) for row in rows]
+        standing = [each.row for pages in self._standing([project], now) for each in pages]
         core = [page for row in standing[:CORE] if (page := self._core_page(project, row))]
         told = self._narrative(project)
         # The last one gets what room the others leave.
         core += [told] if told and told.path not in {page.path for page in core} else []
         recent = [
             RecentPage(each.row.path, each.row.title, each.row.kind, each.changed)
-            for each in self._changed(project, RECENT, now)
+            for each in self._changed([project], RECENT, now)
         ]
         return Brief(project.label, core, recent)
 
@@ -192,51 +187,63 @@ class Briefing:
         page, _ = read_page(row.path, text.encode("utf-8", "replace"), self._stores.scrubber.scrub)
         return CorePage(page.path, page.title, page.body, page.pinned)
 
-    def _standing(self, project: Project, now: datetime) -> tuple[list[PageRow], list[PageRow], list[PageRow]]:
+    def _standing(
+        self, projects: Sequence[Project], now: datetime
+    ) -> tuple[list[BriefingPage], list[BriefingPage], list[BriefingPage]]:
         """List rules, slots, and what else is pinned; neither what expired nor what is missing or in conflict."""
-        rules: list[PageRow] = []
-        slots: list[PageRow] = []
-        pinned: list[PageRow] = []
-        for row in self._stores.pages.standing(project.id):
-            if row.size == MISSING or row.conflicted or (row.expires_at and row.expires_at <= now):
-                continue
+        rules: list[BriefingPage] = []
+        slots: list[BriefingPage] = []
+        pinned: list[BriefingPage] = []
+        by_id = {project.id: project for project in projects}
+        for project_id, row, changed in self._stores.page_lists.standing(list(by_id), now):
+            page = BriefingPage(row, changed, by_id[project_id])
             if row.kind == "rule" or row.path.startswith("_rules/"):
-                rules.append(row)
+                rules.append(page)
             elif row.kind == "slot" or row.path.startswith("_slots/"):
-                slots.append(row)
+                slots.append(page)
             else:
-                pinned.append(row)
+                pinned.append(page)
         return rules, slots, pinned
 
-    def _changed(self, project: Project, limit: int, now: datetime) -> list[BriefingPage]:
-        """List the pages that changed last, the report of lint left out."""
-        times = self._stores.page_search.newest([project.id], limit + 1, now=now, filters=Filters())
-        rows = self._stores.page_search.fitting(times, Filters())
-        changed = [BriefingPage(rows[key], at) for key, at in times.items() if key in rows]
-        return [each for each in changed if each.row.kind != REPORT_KIND and each.row.size != MISSING][:limit]
+    def _changed(self, projects: Sequence[Project], limit: int, now: datetime) -> list[BriefingPage]:
+        """List the pages that changed last, the reports of lint left out."""
+        by_id = {project.id: project for project in projects}
+        found = self._stores.page_lists.recent(list(by_id), limit, now, without=REPORT_KIND)
+        return [BriefingPage(row, changed, by_id[project_id]) for project_id, row, changed in found]
 
-    def _activity(self, project: Project, now: datetime) -> list[dict[str, int]]:
-        since = [now - timedelta(days=days) for days in _RECENT_DAYS]
-        updated = self._stores.page_search.count_changed(project.id, since, now=now)
+    def _counts(self, projects: Sequence[UUID]) -> dict[str, int]:
+        pages, versions = self._stores.page_lists.counts(projects)
+        sessions, observations = self._stores.index.counts_of(projects)
+        return {
+            "pages_latest": pages,
+            "pages_all": versions,
+            "sessions": sessions,
+            "observations": observations,
+        }
+
+    def _activity(self, projects: Sequence[UUID], now: datetime) -> list[dict[str, int]]:
         told = []
-        for days, start, pages in zip(_RECENT_DAYS, since, updated, strict=True):
-            sessions, observations = self._stores.index.activity(project.id, start)
+        for days in _RECENT_DAYS:
+            since = now - timedelta(days=days)
+            sessions, observations = self._stores.index.activity(projects, since)
+            pages = self._stores.page_lists.count_changed(projects, since, now)
             told.append({"days": days, "sessions": sessions, "observations": observations, "pages_updated": pages})
         return told
 
-    def _neighbours(self, project: Project) -> tuple[list[Neighbour], list[Neighbour]]:
-        """List the projects whose pages link to this one's, and those that this one's link to, by name."""
+    def _neighbours(self, projects: Sequence[Project]) -> tuple[list[Neighbour], list[Neighbour]]:
+        """List the other projects whose pages link to these ones', and those that these ones' link to, by name."""
+        here = {project.id for project in projects}
         dependents: dict[UUID, int] = {}
         dependencies: dict[UUID, int] = {}
         pages = self._stores.pages
         for way in pages.ways_out():
             source = self._projects.known(way.project_id)
             target = self._projects.linked(source, way.workspace, way.project) if source else None
-            if source is None or target is None or source.id == target.id:
+            if source is None or target is None or (source.id in here) == (target.id in here):
                 continue
-            if source.id == project.id:
+            if source.id in here:
                 dependencies[target.id] = dependencies.get(target.id, 0) + pages.count_links(way)
-            elif target.id == project.id:
+            else:
                 dependents[source.id] = dependents.get(source.id, 0) + pages.count_links(way)
         return self._named(dependents), self._named(dependencies)
 

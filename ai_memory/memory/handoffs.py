@@ -157,6 +157,10 @@ class Handoffs:
         self._sessions.settle(_LISTING_SECONDS)
         return self._stores.state.open_handoffs(project.id if project else None, limit)
 
+    def with_packet(self, packet_id: str, limit: int = 20) -> list[Handoff]:
+        """List the handoffs of all projects that name a packet, newest first, in whatever state."""
+        return self._stores.state.handoffs_with(packet_id, limit)
+
     def begin(
         self,
         project: Project,

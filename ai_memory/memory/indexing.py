@@ -7,6 +7,7 @@ tombstones. A page is there when its file is, or when git has it and nobody has 
 from __future__ import annotations
 
 import os
+import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from ai_memory.memory.projects import Projects
 from ai_memory.memory.stores import Stores
 from ai_memory.model.links import links_of
 from ai_memory.model.packet import in_utc
-from ai_memory.model.packet_page import packet_in
+from ai_memory.model.packet_page import KeptPacket, packet_in
 from ai_memory.model.page import CONFLICT, Page, front_matter, is_page, parsed
 from ai_memory.model.record import record_of
 from ai_memory.model.scope import Project
@@ -29,6 +30,7 @@ from ai_memory.model.tombstone import Tombstone
 from ai_memory.search.chunks import chunks_of
 from ai_memory.store.git import Commit, GitError, blob_of
 from ai_memory.store.packet_index import PacketRow
+from ai_memory.store.page_graph import Tie
 from ai_memory.store.page_index import MISSING, UNREADABLE, Text, page_row
 from ai_memory.store.steps import Step, reached
 
@@ -122,6 +124,8 @@ class Indexing:
         count = index.record(pending, self._stores.wiki.is_buried, self._is_purged)
         reached(Step.INDEX_COMMITS_READ)
         self.meter.count("commits", self._stores.clock(), count)
+        for project_id in index.touched(count):
+            self._stores.changes.note(project_id, "pages")
         if is_other:
             self.on_other_history()
         return count
@@ -181,6 +185,7 @@ class Indexing:
             with self._stores.database.writing():
                 changed += [path for path in wanted[first : first + _FILES_AT_ONCE] if self._file(project, path)]
         if changed:
+            self._stores.changes.note(project.id, "pages")
             self.meter.count("pages", self._stores.clock(), len(changed))
         return changed
 
@@ -234,8 +239,8 @@ class Indexing:
         page, problem = self._read(path, content if size <= _FILE_LIMIT else b"")
         if size > _FILE_LIMIT:
             trouble = f"larger than {_FILE_LIMIT // 1024 // 1024} MiB: it is not read"
-        packet = _packet(project, page) if page.kind == "packet" else None
-        if page.kind == "packet" and packet is None:
+        kept = packet_in(page.front, page.body) if page.kind == "packet" else None
+        if page.kind == "packet" and kept is None:
             problem = problem or "the packet in it cannot be read: push it again, or restore a former version"
         problem = trouble or problem
         row = page_row(page, blob=blob, size=size, mtime=mtime, problem=problem)
@@ -243,7 +248,8 @@ class Indexing:
         with self._stores.database.writing():
             self._stores.pages.save(project.id, row, text_of(page, blob), links)
             self._stores.records.save(project.id, path, record_of(page))
-            self._stores.packets.save(project.id, path, packet)
+            self._stores.packets.save(project.id, path, _packet(project, path, kept) if kept else None)
+            self._stores.page_graph.save(project.id, path, _ties(page, kept))
         self._session(project, path, page.front)
 
     def _remove(self, project: Project, path: str) -> bool:
@@ -313,6 +319,8 @@ class Indexing:
                         # Git's copy of one page is damaged: no reason to leave the others out.
                         self.failed(error)
             progress("pages", min(first + _FILES_AT_ONCE, len(todo)), len(todo))
+        for project_id in {project_id for project_id, _ in found.changed}:
+            self._stores.changes.note(project_id, "pages")
         if found.changed:
             self.meter.count("pages", self._stores.clock(), len(found.changed))
         return found
@@ -334,12 +342,19 @@ class Indexing:
         return dict(_files(self._stores.wiki.folder(project), note)), tuple(closed)
 
 
-def _packet(project: Project, page: Page) -> PacketRow | None:
-    kept = packet_in(page.front, page.body)
-    if kept is None:
-        return None
+def _packet(project: Project, path: str, kept: KeptPacket) -> PacketRow:
     packet, created = kept.packet, in_utc(kept.packet.created_at)
-    return PacketRow(packet.id, project.id, page.path, kept.owner, kept.draft, created, packet.created_at, packet.goal)
+    return PacketRow(packet.id, project.id, path, kept.owner, kept.draft, created, packet.created_at, packet.goal)
+
+
+def _ties(page: Page, kept: KeptPacket | None) -> Iterator[Tie]:
+    """Give what a page says of others in its front matter, and a packet of the one that it goes on from."""
+    former = page.front.get("supersedes")
+    for path in former if isinstance(former, list) else [former]:
+        if isinstance(path, str) and is_page(path):
+            yield Tie("supersedes", unicodedata.normalize("NFC", path))
+    if kept and kept.packet.parent_id:
+        yield Tie("parent", kept.packet.parent_id)
 
 
 def _content(file: Path) -> tuple[bytes, os.stat_result] | None:

@@ -288,6 +288,8 @@ class Intake:
                 self._stores.rawlog.cut(entry, size)
             raise
         reached(Step.INGEST_INDEXED)
+        for project_id in group.projects:
+            self._stores.changes.note(project_id, "sessions")
         self._persisted_ms = int(now.timestamp() * 1000)
         self._remember(group)
         for place in places:

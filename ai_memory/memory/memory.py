@@ -17,17 +17,20 @@ from ai_memory.config import Settings, home_directory
 from ai_memory.errors import StorageError
 from ai_memory.llm.chat import chat_of
 from ai_memory.memory.accounts import Accounts
+from ai_memory.memory.activity import Activity
 from ai_memory.memory.answers import Answers
 from ai_memory.memory.at_work import AtWork
 from ai_memory.memory.backup import save
 from ai_memory.memory.bootstrapping import Bootstrapping
 from ai_memory.memory.briefing import Briefing
+from ai_memory.memory.browsing import Browsing
 from ai_memory.memory.consolidation import Consolidation
 from ai_memory.memory.contradictions import Contradictions
 from ai_memory.memory.drafts import Drafts
 from ai_memory.memory.embedding import Embedding
 from ai_memory.memory.export import Bundle, pack
 from ai_memory.memory.feedback import Feedback
+from ai_memory.memory.graph import LinkGraph
 from ai_memory.memory.handoffs import Handoffs
 from ai_memory.memory.improvement import Improvement
 from ai_memory.memory.indexing import Indexing, Progress
@@ -52,6 +55,7 @@ from ai_memory.memory.scopes import Scopes
 from ai_memory.memory.sessions import Sessions
 from ai_memory.memory.stores import check_wiki, open_stores, utc_now
 from ai_memory.memory.teams import Teams
+from ai_memory.memory.timeline import Timeline
 from ai_memory.memory.upgrade import upgrade, wiki_format
 from ai_memory.memory.upkeep import Upkeep
 from ai_memory.model.handoff import stamp
@@ -113,6 +117,8 @@ class Memory:
         """
         self.settings = settings
         self._clock = clock
+        #: When this process began with it.
+        self.opened = clock()
         scrubber = Scrubber(settings["sanitize.extra_patterns"], settings["sanitize.allowlist"])
         embedder = embedder_of(settings)
         self._lock = DirectoryLock(settings.data_dir)
@@ -146,6 +152,10 @@ class Memory:
             self.sessions = Sessions(self.stores, self.projects, self.pages, drafts, idle)
             quiet = timedelta(seconds=settings["handoff_quiet_secs"])
             self.briefing = Briefing(self.stores, self.projects)
+            self.browsing = Browsing(self.stores, self.projects, self.briefing)
+            self.timeline = Timeline(self.stores, self.projects)
+            self.activity = Activity(self.stores, self.projects)
+            self.graph = LinkGraph(self.stores, self.projects)
             self.feedback = Feedback(self.stores, self.projects)
             self.lint = Lint(self.stores, self.projects, self.pages)
             self.models = Models(self.stores, settings, chat_of)

@@ -477,6 +477,35 @@ class Packets:
         rows = self._stores.packets.newest(homes, limit, drafts=True)
         return [Listed(row.id, row.created_at, row.goal) for row in rows]
 
+    def of_project(self, user: str, project: Project, limit: int, offset: int = 0) -> tuple[Sequence[PacketRow], int]:
+        """List packets of a project, drafts too, the newest first, and say how many there are in all.
+
+        What somebody else has there is not listed, and what waits to become a page is not there yet.
+
+        Args:
+            user: who looks.
+            project, limit, offset: where, how many, and from which one on.
+        """
+        home = self._projects.users().get(project.id, "")
+        sight = self._sight(user)
+        may_read = home.removeprefix(_TEAM) in sight.teams if home.startswith(_TEAM) else (home or OWNER) == user
+        return self._stores.packets.of_project(project.id, limit, offset) if may_read else ([], 0)
+
+    def places(self, user: str, ids: Iterable[str]) -> Mapping[str, Project]:
+        """Say in which project each of these packets is; those that a user may not read are left out."""
+        sight, places = self._sight(user), {}
+        for id_, there in self._known(set(ids)).items():
+            found = next(filter(sight.may_read, there), None)
+            if found and (project := self._projects.now(found.project_id)):
+                places[id_] = project
+        return places
+
+    def following(self, user: str, packet_id: str) -> Sequence[Listed]:
+        """List the packets that go on from a packet, the newest first, as far as the user may read them."""
+        rows = {row.id: row for row in self._stores.packets.following(packet_id)}
+        readable = self.places(user, rows)
+        return [Listed(row.id, row.created_at, row.goal) for row in rows.values() if row.id in readable]
+
     def chain(self, user: str, packet_id: str) -> Sequence[Listed]:
         """List the packets that a packet goes on from, the nearest first, as far as the user may read them.
 

@@ -135,15 +135,16 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a link leads: the names of workspace and project, the path, and whether a page is there.
+    """Where a link leads: the names of workspace and project, the path, and whether a page is there, of which kind.
 
-    Of a project that is not known they are as the link has them; "" is what it does not say.
+    Of a project that is not known they are as the link has them; "" is what it does not say, and the kind of no page.
     """
 
     workspace: str
     project: str
     path: str
     title: str
+    kind: str
     exists: bool
 
 
@@ -154,7 +155,7 @@ class View:
     Attributes:
         project, path: where.
         text: the whole file as it is (or was).
-        title, kind, tier, pinned, body, front: what it says; `front` is all of the front matter.
+        title, kind, tier, pinned, tags, expires_at, body, front: what it says; `front` is all of the front matter.
         problem: what is wrong with it, "" when nothing is.
         version: the commit that made this content, None while it is not committed.
         links: of the page as it is today; none for a former version.
@@ -169,6 +170,8 @@ class View:
     kind: str
     tier: str
     pinned: bool
+    tags: Sequence[str]
+    expires_at: datetime | None
     body: str
     front: Mapping[str, object]
     problem: str
@@ -243,18 +246,22 @@ class Pages:
             kind=page.kind,
             tier=page.tier,
             pinned=page.pinned,
+            tags=page.tags,
+            expires_at=page.expires_at,
             body=page.body,
             front=page.front,
             problem=problem,
             version=version,
         )
 
-    def _version(self, project: Project, path: str, revision: str, at: datetime | None = None) -> Version:
+    def _version(
+        self, project: Project, path: str, revision: str, at: datetime | None = None, *, or_deletion: bool = False
+    ) -> Version:
         if at:
             version = self._stores.pages.version_at(project.id, path, at)
         else:
             version = self._version_in(project, path, self._stores.wiki.git.resolve(revision))
-        if version is None or not version.blob:
+        if version is None or not (version.blob or or_deletion):
             when = f"on {stamp(at)}" if at else f"at revision {revision}"
             raise NotFoundError(
                 f"{project.label} had no page {path} {when} (`ai-memory history {path}` lists its versions)"
@@ -301,7 +308,7 @@ class Pages:
         ways = [way for way in self._stores.pages.ways_to(path) if self._leads_to(way) == project.id]
         found, count = self._stores.pages.linking(ways, project.id, path, limit)
         return [
-            Target(source.workspace, source.name, each.path, each.title, exists=True)
+            Target(source.workspace, source.name, each.path, each.title, each.kind, exists=True)
             for each in found
             if (source := self._projects.known(each.project_id))
         ], count
@@ -322,14 +329,21 @@ class Pages:
 
     def _links(self, project: Project, path: str) -> list[Target]:
         # Two spellings may lead to one page.
-        return list(dict.fromkeys(self._target(project, link) for link in self._stores.pages.links(project.id, path)))
+        return list(dict.fromkeys(self.targets(project, self._stores.pages.links(project.id, path)).values()))
 
-    def _target(self, source: Project, link: Link) -> Target:
-        project_id = self._leads_to(Way(source.id, link.workspace, link.project))
-        row = self._stores.pages.page(project_id, link.path) if project_id else None
-        project = self._projects.known(project_id) if project_id else None
-        names = (project.workspace, project.name) if project else (link.workspace, link.project)
-        return Target(*names, link.path, row.title if row else link.path, exists=row is not None)
+    def targets(self, source: Project, links: Sequence[Link]) -> dict[Link, Target]:
+        """Say where each of the links of a page of a project leads."""
+        ways = {Way(source.id, link.workspace, link.project) for link in links}
+        homes = {(way.workspace, way.project): self._leads_to(way) for way in ways}
+        places = [(homes[link.workspace, link.project], link.path) for link in links]
+        named = self._stores.pages.named([(home, path) for home, path in places if home])
+        found = {}
+        for link, (home, path) in zip(links, places, strict=True):
+            project = self._projects.known(home) if home else None
+            names = (project.workspace, project.name) if project else (link.workspace, link.project)
+            title_and_kind = named.get((home, path)) if home else None
+            found[link] = Target(*names, path, *(title_and_kind or (path, "")), exists=title_and_kind is not None)
+        return found
 
     def related(self, project: Project, path: str, depth: int) -> list[Related]:
         """List the pages around a page, the nearest first: what it links to and what links to it, each once.
@@ -378,15 +392,21 @@ class Pages:
         return versions
 
     def diff(self, project: Project, path: str, old: str, new: str) -> str:
-        """Compare two revisions of a page; an empty `new` means the page as it is. Gives a unified diff."""
-        versions = [self._version(project, path, revision) for revision in (old, new) if revision]
-        sides = [self._former(project, path, version) for version in versions]
-        names = [f"{path}@{version.revision[:12]}" for version in versions]
+        """Compare two revisions of a page; an empty `new` means the page as it is, a deletion is an empty page.
+
+        Gives a unified diff.
+        """
+        sides = [self._side(project, path, revision) for revision in (old, new) if revision]
         if not new:
-            sides.append(self._present(project, path))
-            names.append(path)
-        before, after = (side.text.encode() for side in sides)
-        return self._stores.wiki.git.diff(before, after, *names)
+            sides.append((path, self._present(project, path).text))
+        (before, old_text), (after, new_text) = sides
+        return self._stores.wiki.git.diff(old_text.encode(), new_text.encode(), before, after)
+
+    def _side(self, project: Project, path: str, revision: str) -> tuple[str, str]:
+        """Give name and text of a revision that is compared with another."""
+        version = self._version(project, path, revision, or_deletion=True)
+        name = f"{path}@{version.revision[:12]}"
+        return name, self._former(project, path, version).text if version.blob else ""
 
     def checkpoints(self, limit: int) -> list[Commit]:
         """List the newest commits of the wiki."""

@@ -42,6 +42,7 @@ class Projects:
         self._pages = stores.pages
         self._state = stores.state
         self._clock = stores.clock
+        self._changes = stores.changes
         self._operations = stores.operations
         self._scrub = stores.scrubber.scrub
         self._defaults = defaults
@@ -263,7 +264,11 @@ class Projects:
         with self._wiki.lock:
             # A disk that is not mounted looks like a wiki without projects.
             if not self._wiki.away():
+                before = self._by_id
                 self._read()
+                for project_id in before.keys() | self._by_id.keys():
+                    if before.get(project_id) != self._by_id.get(project_id):
+                        self._changes.note(project_id, "projects")
 
     def look_up(self, routing: Routing, session: Sequence[Project] = ()) -> Resolved | New:
         """Find the project of a question, without creating one: `New` says what a writer would create.
@@ -405,4 +410,5 @@ class Projects:
             if self.workspace(project.workspace) is None:
                 self._workspaces = [*self._workspaces, Workspace(project.workspace_id, project.workspace)]
             self._found.clear()
+            self._changes.note(project.id, "projects")
             return project

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -32,7 +32,7 @@ from ai_memory.search.fusion import (
 )
 from ai_memory.search.query import Query, query_of
 from ai_memory.search.snippets import around, descriptor, marked_run
-from ai_memory.store.page_index import PageRow
+from ai_memory.store.page_index import MISSING, PageRow
 from ai_memory.store.vectors import Near
 
 #: So many of each stream go into the fusion, however few are asked for: one hit is the first of fifty.
@@ -152,6 +152,8 @@ class Recall:
         limit: int = 10,
         at: datetime | None = None,
         expired: bool = False,
+        filters: Filters | None = None,
+        pages_alone: bool = False,
     ) -> Answer:
         """Find pages and sessions, best first; what has expired is found by its path alone.
 
@@ -162,13 +164,18 @@ class Recall:
             limit: how many hits.
             at: search the pages as they were then, by words alone, without those that had expired by then.
             expired: also pages that have expired.
+            filters: what is narrowed to beside what the text says.
+            pages_alone: only pages that are there to be opened, of these projects alone: no session without its page,
+                none of the preferences that hold everywhere.
 
         Raises:
             BadRequestError: filters that former versions do not know.
         """
         now = self._stores.clock()
         query = query_of(text, now)
-        scope = self._scope(projects)
+        if filters:
+            query = replace(query, filters=filters.also(query.filters))
+        scope = [project.id for project in projects] if pages_alone else self._scope(projects)
         if at:
             return self._as_of(query, scope, limit, at, now)
         if not query.match and query.filters != Filters():
@@ -185,6 +192,8 @@ class Recall:
         found = with_neighbours(found, self._stores.page_search.neighbours(seeds(found)))[:_POOL]
         found = self._to_be_shown(found, scope)
         rows = self._rows(found, query.filters, now, expired=expired)
+        if pages_alone:
+            rows = {key: row for key, row in rows.items() if row and row.size != MISSING}
         named = self._named(query.text) if len(scope) != 1 else set()
         present = ((*key, row.blob) for key, row in rows.items() if row)
         saliences = self._stores.state.feedback.saliences(present)
@@ -450,7 +459,7 @@ class Recall:
                 at,
             )
             for key, at in changed.items()
-            if key in rows and self._projects.known(key[0])
+            if key in rows and rows[key].size != MISSING and self._projects.known(key[0])
         ]
 
 

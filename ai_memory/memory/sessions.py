@@ -320,6 +320,15 @@ class Sessions:
             return found
         raise NotFoundError(f"session {session.id} of {project.label} {found}")
 
+    def packet_page(self, project: Project, session: Session) -> str:
+        """Give the path of the newest packet page of a session in its project, "" for none."""
+        return self._drafts.newest_page(project, session)
+
+    def elsewhere(self, session: Session) -> list[tuple[Project, Session]]:
+        """List the parts of a session in other projects that it worked in, the newest first."""
+        parts = [part for part in self._stores.index.sessions_of(session.id) if part.project_id != session.project_id]
+        return [(home, part) for part in parts if (home := self._projects.known(part.project_id))]
+
     def count_elsewhere(self, session: Session) -> int:
         """Count the observations of a session in other projects that it worked in."""
         parts = self._stores.index.sessions_of(session.id)

@@ -11,15 +11,19 @@ from pathlib import Path
 
 from ai_memory.capture.scrub import Scrubber
 from ai_memory.errors import StorageError
+from ai_memory.memory.changes import Changes
 from ai_memory.store.index import Index
 from ai_memory.store.operations import Operations
 from ai_memory.store.packet_index import PacketIndex
+from ai_memory.store.page_changes import PageChanges
+from ai_memory.store.page_graph import PageGraph
 from ai_memory.store.page_index import PageIndex
+from ai_memory.store.page_lists import PageLists
 from ai_memory.store.page_search import PageSearch
 from ai_memory.store.rawlog import RawLog
 from ai_memory.store.record_index import RecordIndex
 from ai_memory.store.snapshot import STATE
-from ai_memory.store.sqlite import Database
+from ai_memory.store.sqlite import Database, micros
 from ai_memory.store.state import State, has_rows
 from ai_memory.store.turn_index import TurnIndex
 from ai_memory.store.vectors import Vectors
@@ -44,7 +48,10 @@ class Stores:
     database: Database
     index: Index
     pages: PageIndex
+    page_lists: PageLists
     page_search: PageSearch
+    page_changes: PageChanges
+    page_graph: PageGraph
     records: RecordIndex
     packets: PacketIndex
     turns: TurnIndex
@@ -53,6 +60,7 @@ class Stores:
     operations: Operations
     scrubber: Scrubber
     clock: Callable[[], datetime]
+    changes: Changes
     #: Why the index was made anew at this start, "" when it was not.
     rebuilt: str = ""
     #: Whether the durable rows were gone at this start, and began anew beside what they belonged to.
@@ -114,7 +122,8 @@ def open_stores(data_dir: Path, scrubber: Scrubber, clock: Callable[[], datetime
             "%s was gone: open handoffs, counts of reads, tokens and teams of packets are lost, and it begins anew",
             data_dir / STATE,
         )
-    state = State(data_dir / STATE)
+    changes = Changes(micros(clock()))
+    state = State(data_dir / STATE, lambda project_id: changes.note(project_id, "handoffs"))
     wiki.purged = state.purged()
     return Stores(
         rawlog=rawlog,
@@ -123,7 +132,10 @@ def open_stores(data_dir: Path, scrubber: Scrubber, clock: Callable[[], datetime
         database=database,
         index=Index(database),
         pages=PageIndex(database),
+        page_lists=PageLists(database),
         page_search=PageSearch(database),
+        page_changes=PageChanges(database),
+        page_graph=PageGraph(database),
         records=RecordIndex(database),
         packets=PacketIndex(database),
         turns=TurnIndex(database),
@@ -132,6 +144,7 @@ def open_stores(data_dir: Path, scrubber: Scrubber, clock: Callable[[], datetime
         operations=Operations(data_dir / "db" / "operation.json", wiki.git.check_free),
         scrubber=scrubber,
         clock=clock,
+        changes=changes,
         rebuilt="" if is_new else rebuilt,
         state_lost=state_lost,
     )

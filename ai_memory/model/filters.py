@@ -29,6 +29,16 @@ class Filters:
     since: datetime | None = None
     before: datetime | None = None
 
+    def also(self, more: Filters) -> Filters:
+        """Add others: one of all paths and one of all kinds fits, all tags are there; of two times the others'."""
+        return Filters(
+            (*self.paths, *more.paths),
+            (*self.kinds, *more.kinds),
+            (*self.tags, *more.tags),
+            more.since or self.since,
+            more.before or self.before,
+        )
+
     def take(self, path: str) -> bool:
         """Tell whether a path fits."""
         return not self.paths or any(

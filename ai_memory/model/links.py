@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -19,7 +20,7 @@ _CODE = re.compile(r"\\[!-/:-@\[-`{-~]|`++")
 _TOKEN = re.compile(
     r"""
     \\[!-/:-@\[-`{-~]                                       # what is escaped is no token
-  | (?P<embed>!)?\[\[(?P<wiki>[^\[\]|\n]{1,512}+)(?:\|[^\[\]\n]*+)?+\]\]
+  | (?P<embed>!)?\[\[(?P<wiki>[^\[\]|\n]{1,512}+)(?:\|(?P<label>[^\[\]\n]*+))?+\]\]
   | (?P<open>!?\[)
   | (?P<close>\])
     (?:\(\s*+
@@ -29,7 +30,7 @@ _TOKEN = re.compile(
     """,
     re.VERBOSE,
 )
-_ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
+_ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])|&(?:#[0-9]{1,7}|#[xX][0-9A-Fa-f]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*+:")
 #: Left of the colon of a `[[…]]` these are no projects.
 _URLS = frozenset({"http", "https", "ftp", "file", "mailto", "data", "javascript", "tel"})
@@ -46,8 +47,32 @@ class Link:
     path: str
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a link stands in the text that it was read from.
+
+    Attributes:
+        link: where it leads.
+        fragment: what stands behind its `#`, "" for nothing.
+        start: where it begins.
+        label: where what a reader sees of it begins and ends.
+        end: where the text goes on.
+    """
+
+    link: Link
+    fragment: str
+    start: int
+    label: tuple[int, int]
+    end: int
+
+
 def links_of(path: str, body: str) -> tuple[Link, ...]:
-    """Read the links of a page's body, each once, in their order.
+    """Read the links of a page's body, each once, in their order: those of `places_of`."""
+    return tuple(dict.fromkeys(place.link for place in places_of(path, body)))
+
+
+def places_of(path: str, body: str) -> Iterator[Place]:
+    """Find the links of a page's body, in their order; none lies in another.
 
     Links count as in CommonMark outside fenced blocks and inline code. Images, URLs, mere anchors, targets that are no
     pages and relative links that leave the project's folder are no links to pages.
@@ -57,26 +82,30 @@ def links_of(path: str, body: str) -> tuple[Link, ...]:
         body: the page without its front matter.
     """
     if "[[" not in body and "](" not in body:
-        return ()
+        return
     folder = path.split("/")[:-1]
-    found = (link for block in _blocks(unfenced(body)) for link in _links(_without_code(block), folder))
-    return tuple(dict.fromkeys(found))
+    for start, block in _blocks(unfenced(body)):
+        yield from _places(start, _without_code(block), folder)
 
 
-def _blocks(text: str) -> Iterator[str]:
-    """Give the paragraphs, items, headings and rows that could hold a link."""
+def _blocks(text: str) -> Iterator[tuple[int, str]]:
+    """Give the paragraphs, items, headings and rows that could hold a link, and where they begin."""
     block: list[str] = []
+    start = here = 0
     for line in [*text.split("\n"), ""]:
         if _BEGINS.match(line):
             whole = "\n".join(block)
             if "[[" in whole or "](" in whole:
-                yield whole
+                yield start, whole
             block = []
+            start = here
         block.append(line)
+        here += len(line) + 1
         if _ALONE.match(line):
             if "[[" in line or "](" in line:
-                yield line
+                yield start, line
             block = []
+            start = here
 
 
 def _without_code(block: str) -> str:
@@ -103,33 +132,37 @@ def _without_code(block: str) -> str:
     return "".join([*pieces, block[kept:]])
 
 
-def _links(block: str, folder: Sequence[str]) -> Iterator[Link]:
+def _places(start: int, block: str, folder: Sequence[str]) -> Iterator[Place]:
     """Scan one block: brackets pair up as in CommonMark, and a link holds no other link."""
-    images: list[bool] = []
+    opened: list[re.Match[str]] = []
     inside = 0  # so many open brackets are around a link, hence none themselves
     for token in _TOKEN.finditer(block):
-        link = None
+        found = None
         if token["wiki"]:
-            link = None if token["embed"] else _wiki_link(token["wiki"], folder)
+            found = None if token["embed"] else _wiki_link(token["wiki"], folder)
+            begun, label = token.start(), token.span("wiki" if token["label"] is None else "label")
+            inside = len(opened) if found else inside
         elif token["open"]:
-            images.append(token["open"] == "![")
-        elif token["close"] and images:
-            image = images.pop()
+            opened.append(token)
+        elif token["close"] and opened:
+            bracket = opened.pop()
+            begun, label = bracket.start(), (bracket.end(), token.start())
             target = token["angle"] or token["bare"]
-            if target and not image and len(images) >= inside:
-                link = _markdown_link(target, folder)
-                inside = len(images)
-            inside = min(inside, len(images))
-        if link:
-            yield link
+            if target and bracket[0] == "[" and len(opened) >= inside:
+                found = _markdown_link(target, folder)
+                inside = len(opened)
+            inside = min(inside, len(opened))
+        if found:
+            yield Place(*found, start + begun, (start + label[0], start + label[1]), start + token.end())
 
 
-def _wiki_link(text: str, folder: Sequence[str]) -> Link | None:
-    target = re.split("[#?]", text.removesuffix("\\"), maxsplit=1)[0].strip()
+def _wiki_link(text: str, folder: Sequence[str]) -> tuple[Link, str] | None:
+    target, fragment = _cut(text.removesuffix("\\"))
+    target = target.strip()
     scope, colon, path = target.partition(":")
     if not colon:
         start = folder if target.startswith(("./", "../")) else ()
-        return _link("", "", start, target)
+        return _link("", "", start, target, fragment)
     workspace, slash, project = (part.strip() for part in scope.rpartition("/"))
     if (
         path.startswith("//")
@@ -139,18 +172,24 @@ def _wiki_link(text: str, folder: Sequence[str]) -> Link | None:
         or bool(slash) != bool(workspace)
     ):
         return None
-    return _link(workspace, project, (), path.strip())
+    return _link(workspace, project, (), path.strip(), fragment)
 
 
-def _markdown_link(target: str, folder: Sequence[str]) -> Link | None:
-    target = _ESCAPE.sub(r"\1", target)
+def _markdown_link(target: str, folder: Sequence[str]) -> tuple[Link, str] | None:
+    target = _ESCAPE.sub(lambda escape: escape[1] or html.unescape(escape[0]), target)
     if _SCHEME.match(target) or target.startswith("//"):
         return None
-    path = unquote(re.split("[#?]", target, maxsplit=1)[0])
-    return _link("", "", () if path.startswith("/") else folder, path)
+    path, fragment = map(unquote, _cut(target))
+    return _link("", "", () if path.startswith("/") else folder, path, fragment)
 
 
-def _link(workspace: str, project: str, start: Sequence[str], target: str) -> Link | None:
+def _cut(target: str) -> tuple[str, str]:
+    """Cut a target into its path and what stands behind its `#`; a query is passed over."""
+    target, _, fragment = target.partition("#")
+    return target.partition("?")[0], fragment.strip()
+
+
+def _link(workspace: str, project: str, start: Sequence[str], target: str, fragment: str) -> tuple[Link, str] | None:
     """Walk from a folder to a target; None when it leaves the project or is no page."""
     segments = list(start)
     for segment in target.split("/"):
@@ -167,4 +206,4 @@ def _link(workspace: str, project: str, start: Sequence[str], target: str) -> Li
         if _EXTENSION.search(name):
             return None
         segments[-1] += ".md"
-    return Link(workspace, project, unicodedata.normalize("NFC", "/".join(segments)))
+    return Link(workspace, project, unicodedata.normalize("NFC", "/".join(segments))), fragment

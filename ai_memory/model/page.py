@@ -29,6 +29,7 @@ __all__ = [
     "is_ledger",
     "is_page",
     "is_sealed",
+    "kind_of_folder",
     "page_path",
     "parsed",
     "sealed",
@@ -237,6 +238,11 @@ def expiry(value: object) -> datetime | None:
     except (ValueError, OverflowError):
         pass  # the sentence below says all
     raise ValueError(f"expires_at {str(value)[:40]!r} is neither a date (2026-12-31) nor a time (2026-12-31T10:00:00Z)")
+
+
+def kind_of_folder(path: str) -> str:
+    """Give the kind that a page of this path has when it names none."""
+    return _folder_of(path)[0]
 
 
 def _folder_of(path: str) -> tuple[str, str]:

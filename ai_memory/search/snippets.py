@@ -55,4 +55,5 @@ def marked_run(text: str, terms: Sequence[str]) -> str:
 
 
 def _cut(text: str) -> str:
+    text = _STORED_MARKS.sub("", text)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1].rsplit(' ', 1)[0]}…"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from uuid import UUID
 from ai_memory.model.event import Observation
 from ai_memory.model.ids import stored_id
 from ai_memory.model.session import Session
-from ai_memory.store.sqlite import Database, micros, moment
+from ai_memory.store.sqlite import DAY, Database, among, listed, micros, moment
 from ai_memory.store.turn_index import Searched, Turn, document_of, save_turns, search_sessions, search_turns
 
 _COLUMNS = (
@@ -72,7 +72,9 @@ class Index:
                 number = int(str(found))
                 first = session.observations - len(row.observations)
                 connection.executemany(
-                    "INSERT OR REPLACE INTO observations (session, n, at, kind, title) VALUES (?, ?, ?, ?, ?)",
+                    # REPLACE would take an observation away without observations_gone_days.
+                    "INSERT INTO observations (session, n, at, kind, title) VALUES (?, ?, ?, ?, ?) "
+                    "ON CONFLICT DO UPDATE SET at = excluded.at, kind = excluded.kind, title = excluded.title",
                     (
                         (number, first + n, micros(each.at), each.kind.value, each.title)
                         for n, each in enumerate(row.observations)
@@ -204,14 +206,47 @@ class Index:
         )
         return {(stored_id(project), stored_id(session)): moment(at) for project, session, at in rows}
 
-    def activity(self, project_id: UUID, since: datetime) -> tuple[int, int]:
-        """Count the sessions of a project that spoke since a time, and what they said since then."""
+    def activity(self, projects: Sequence[UUID], since: datetime) -> tuple[int, int]:
+        """Count the sessions of projects that spoke since a time, and what they said since then."""
         ((sessions, observations),) = self._database.all(
-            "SELECT count(*), coalesce(sum((SELECT count(*) FROM observations o "
-            "WHERE o.session = s.id AND o.at >= ?2)), 0) FROM sessions s WHERE project = ?1 AND last >= ?2",
-            (str(project_id), micros(since)),
+            "SELECT count(*), coalesce(sum(iif(s.started >= ?2, s.observations, (SELECT count(*) FROM observations o "
+            "WHERE o.session = s.id AND o.at >= ?2))), 0) FROM sessions s "
+            "WHERE project IN (SELECT value FROM json_each(?1)) AND last >= ?2",
+            (listed(projects), micros(since)),
         )
         return int(sessions), int(observations)
+
+    def until(self, projects: Sequence[UUID], at: int, behind: tuple[str, str]) -> Iterator[Session]:
+        """Give the sessions of projects that did something, the last to speak first, as they are asked for.
+
+        Args:
+            projects: whose.
+            at, behind: begin behind this time (microseconds since 1970), project and session; "" is before all.
+        """
+        rows = self._database.each(
+            f"SELECT {_COLUMNS} FROM sessions WHERE {among('project', projects)} AND last <= ?2 "  # noqa: S608 - constant text
+            f"AND (last < ?2 OR (project, session) > (?3, ?4)) AND {_COUNTS} ORDER BY last DESC, project, session",
+            (listed(projects), at, *behind),
+        )
+        return map(_session, rows)
+
+    def days(self, projects: Iterable[UUID], first: int) -> dict[tuple[UUID, int], int]:
+        """Count observations by project and day (of UTC, counted from 1970), from a first day on."""
+        rows = self._database.all(
+            "SELECT s.project, d.day, sum(d.observations) FROM json_each(?1) "
+            "CROSS JOIN sessions s ON s.project = value CROSS JOIN session_days d ON d.session = s.id "
+            "WHERE s.last >= ?3 AND d.day >= ?2 GROUP BY s.project, d.day",
+            (listed(projects), first, first * DAY),
+        )
+        return {(stored_id(project), day): int(count) for project, day, count in rows}
+
+    def last(self, projects: Iterable[UUID]) -> dict[UUID, datetime]:
+        """Give when a session last spoke in each of these projects that has any."""
+        rows = self._database.all(
+            "SELECT value, (SELECT max(last) FROM sessions WHERE project = value) FROM json_each(?)",
+            (listed(projects),),
+        )
+        return {stored_id(project): moment(last) for project, last in rows if last is not None}
 
     def mid_turn(self, project_id: UUID, since: datetime) -> set[UUID]:
         """List the sessions of a project that are in the middle of a turn and spoke after `since`."""
@@ -252,12 +287,35 @@ class Index:
         (row,) = self._database.all(f"SELECT count(*), {columns}, {rows} FROM sessions")  # noqa: S608 - constant text
         return dict(zip(names, row, strict=True))
 
-    def counts_of(self, project_id: UUID) -> tuple[int, int]:
-        """Count the sessions of a project, and their observations."""
+    def counts_of(self, projects: Sequence[UUID]) -> tuple[int, int]:
+        """Count the sessions of projects, and their observations."""
         (row,) = self._database.all(
-            "SELECT count(*), coalesce(sum(observations), 0) FROM sessions WHERE project = ?", (str(project_id),)
+            "SELECT count(*), coalesce(sum(observations), 0) FROM sessions "
+            "WHERE project IN (SELECT value FROM json_each(?))",
+            (listed(projects),),
         )
         return int(row[0]), int(row[1])
+
+    def last_spoke(self, projects: Sequence[UUID]) -> datetime | None:
+        """Say when a session of these projects last spoke, None without any."""
+        ((last,),) = self._database.all(
+            "SELECT max((SELECT max(last) FROM sessions WHERE project = value)) FROM json_each(?)", (listed(projects),)
+        )
+        return None if last is None else moment(last)
+
+    def newest(self, project_id: UUID, limit: int, offset: int, *, ended: bool) -> tuple[list[Session], int]:
+        """List sessions of a project from `offset` on, newest first, and say how many there are.
+
+        Args:
+            project_id, limit, offset: whose, how many, and from where.
+            ended: only those of which the agent said that they are over.
+        """
+        where, project = "project = ?1 AND (NOT ?2 OR ended AND ended = observations)", str(project_id)
+        found = self._sessions(
+            f"{where} ORDER BY last DESC, session LIMIT ?3 OFFSET ?4", (project, ended, limit, offset)
+        )
+        ((count,),) = self._database.all(f"SELECT count(*) FROM sessions WHERE {where}", (project, ended))  # noqa: S608 - constant text
+        return found, int(count)
 
     def _sessions(self, where: str, values: tuple[Any, ...]) -> list[Session]:
         rows = self._database.all(f"SELECT {_COLUMNS} FROM sessions WHERE {where}", values)  # noqa: S608 - constant text

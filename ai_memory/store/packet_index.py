@@ -83,6 +83,28 @@ class PacketIndex:
         found.sort(key=lambda row: (row.created, row.id), reverse=True)
         return found[:limit]
 
+    def of_project(self, project_id: UUID, limit: int, offset: int) -> tuple[list[PacketRow], int]:
+        """List the packets of a project and the drafts among them, the newest by their own time first, and count all.
+
+        Args:
+            project_id, limit, offset: whose, how many, and from where.
+        """
+        project = str(project_id)
+        rest = "WHERE k.project = ? ORDER BY k.created DESC, k.id DESC LIMIT ? OFFSET ?"
+        ((count,),) = self._database.all(
+            f"SELECT count(*) FROM packets k {_READABLE} WHERE k.project = ?",  # noqa: S608 - constant text
+            (project,),
+        )
+        return self._rows(rest, (project, limit, offset)), int(count)
+
+    def following(self, packet_id: str) -> list[PacketRow]:
+        """List every page that says to be a packet which goes on from this one, the newest first."""
+        return self._rows(
+            "JOIN ties t ON t.project = k.project AND t.path = k.path "
+            "WHERE t.type = 'parent' AND t.target = ? ORDER BY k.created DESC, k.id DESC",
+            (packet_id,),
+        )
+
     def projects(self) -> set[UUID]:
         """List the projects that have packets."""
         return {stored_id(project) for (project,) in self._database.all("SELECT DISTINCT project FROM packets")}

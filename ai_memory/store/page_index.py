@@ -10,11 +10,13 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import apsw
 
+from ai_memory.model.ids import stored_id
 from ai_memory.model.links import Link
 from ai_memory.model.page import CONFLICT, Page, collision_key, is_page
 from ai_memory.store.git import Commit
@@ -41,10 +43,8 @@ _BELOW_KEY = "SELECT path FROM pages WHERE project = ?1 AND key > ?2 || '/' AND 
 _NEW_FOLDER = "NOT EXISTS (SELECT 1 FROM pages WHERE project = ?1 AND path > ?3 || '/' AND path < ?3 || '0')"
 
 #: A commit that moved a page with its project made no new version of it.
-_CHANGED = (
-    "v.blob IS NOT (SELECT o.blob FROM versions o WHERE o.project = v.project AND o.path = v.path AND o.n < v.n "
-    "ORDER BY o.n DESC LIMIT 1)"
-)
+_CHANGED = "v.at IS NOT NULL"
+_UNCHANGED = "?4 IS (SELECT blob FROM versions WHERE project = ?1 AND path = ?2 AND n < ?3 ORDER BY n DESC LIMIT 1)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +57,8 @@ class Text:
     chunks: Sequence[tuple[str, str, str]]
 
 
-@dataclass(frozen=True, slots=True)
-class PageRow:
-    """One page as it is.
+class PageRow(NamedTuple):
+    """One page as it is; a tuple, because a list of ten thousand of them is made for one answer.
 
     Attributes:
         path: in the project.
@@ -107,6 +106,7 @@ class BackLink:
     project_id: UUID
     path: str
     title: str
+    kind: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,16 +168,19 @@ class PageIndex:
         rows = self._pages("project = ? AND path = ?", (str(project_id), path))
         return rows[0] if rows else None
 
+    def named(self, places: Iterable[tuple[UUID, str]]) -> dict[tuple[UUID, str], tuple[str, str]]:
+        """Give title and kind of those of these pages (project, path) that are there."""
+        asked = json.dumps([[str(project), path] for project, path in places])
+        rows = self._database.all(
+            "SELECT p.project, p.path, p.title, p.kind FROM json_each(?1) AS place CROSS JOIN pages p "  # noqa: S608 - constant text
+            f"ON p.project = place.value ->> 0 AND p.path = place.value ->> 1 WHERE p.size <> {MISSING}",
+            (asked,),
+        )
+        return {(stored_id(project), path): (title, kind) for project, path, title, kind in rows}
+
     def pages(self, project_id: UUID) -> list[PageRow]:
         """List a project's pages by path."""
         return self._pages("project = ? ORDER BY path", (str(project_id),))
-
-    def standing(self, project_id: UUID) -> list[PageRow]:
-        """List the rules and slots of a project, and what else is pinned, by path."""
-        return self._pages(
-            "project = ? AND (pinned OR kind IN ('rule', 'slot') OR path GLOB '_rules/*') ORDER BY path",
-            (str(project_id),),
-        )
 
     def files(self, project_id: UUID) -> dict[str, tuple[int, int]]:
         """Give size and time of each page of a project as they were when it was read."""
@@ -250,11 +253,12 @@ class PageIndex:
         asked = json.dumps([[str(way.project_id), way.workspace, way.project] for way in ways])
         values = (asked, str(project_id), path)
         rows = self._database.all(
-            f"SELECT project, path, title {found} JOIN pages USING (project, path) ORDER BY project, path LIMIT ?4",
+            f"SELECT project, path, title, kind {found} JOIN pages USING (project, path) "
+            "ORDER BY project, path LIMIT ?4",
             (*values, limit),
         )
         ((count,),) = self._database.all(f"SELECT count(*) {found}", values)
-        return [BackLink(UUID(project), source, title) for project, source, title in rows], int(count)
+        return [BackLink(UUID(project), *row) for project, *row in rows], int(count)
 
     def count_unresolved(self) -> int:
         """Count the links into the page's own project that lead to no page."""
@@ -275,7 +279,8 @@ class PageIndex:
     def count_links(self, way: Way) -> int:
         """Count the links that lead to another project in this way."""
         ((count,),) = self._database.all(
-            "SELECT count(*) FROM links WHERE project = ? AND to_workspace = ? AND to_project = ?",
+            # Said twice, so that the index of such links is used.
+            "SELECT count(*) FROM links WHERE project = ? AND to_workspace = ? AND to_project = ? AND to_project <> ''",
             (str(way.project_id), way.workspace, way.project),
         )
         return int(count)
@@ -328,15 +333,16 @@ class PageIndex:
                 touched.update((str(project), str(path)) for project, path in rows)
             oid = ""
             for count, commit in enumerate(commits, start=1):
-                oid = commit.oid
+                oid, at = commit.oid, micros(commit.at)
                 connection.execute(
                     "INSERT INTO commits (n, oid, at, author, email, subject) VALUES (?, ?, ?, ?, ?, ?)",
-                    (int(str(last)) + count, oid, micros(commit.at), *commit.author, commit.subject),
+                    (int(str(last)) + count, oid, at, *commit.author, commit.subject),
                 )
                 versions = [row for row in _versions(commit) if not is_purged(UUID(row[0]), row[1])]
                 connection.executemany(
-                    "INSERT OR REPLACE INTO versions (project, path, n, blob) VALUES (?, ?, ?, ?)",
-                    ((project, path, int(str(last)) + count, blob) for project, path, blob in versions),
+                    "INSERT OR REPLACE INTO versions (project, path, n, blob, at) "  # noqa: S608 - constant text
+                    f"VALUES (?1, ?2, ?3, ?4, iif({_UNCHANGED}, NULL, ?5))",
+                    ((project, path, int(str(last)) + count, blob, at) for project, path, blob in versions),
                 )
                 touched.update((project, path) for project, path, _ in versions)
             for project, path in touched:
@@ -344,6 +350,12 @@ class PageIndex:
             if oid:
                 connection.execute("INSERT OR REPLACE INTO marks (name, value) VALUES ('wiki', ?)", (oid,))
         return count
+
+    def touched(self, newest: int) -> set[UUID]:
+        """List the projects whose pages the newest so many commits brought a version of."""
+        last = "(SELECT max(n) FROM commits)"
+        rows = self._database.all(f"SELECT DISTINCT project FROM versions WHERE n > {last} - ?", (newest,))  # noqa: S608
+        return {stored_id(project) for (project,) in rows}
 
     def forget_versions(self) -> None:
         """Drop all commits and versions and the mark: history was rewritten."""
@@ -514,25 +526,13 @@ class PageIndex:
                 connection.execute(f"INSERT INTO {table} ({table}) VALUES ('optimize')")  # noqa: S608 - constant text
 
     def totals(self) -> dict[UUID, tuple[int, datetime | None]]:
-        """Give for each project how many pages it has, and when one of them was last committed."""
+        """Give for each project how many pages it has, and when one of them last changed or was deleted."""
         rows = self._database.all(
             "SELECT project, sum(there), max(at) FROM ("
-            "SELECT project, 1 AS there, NULL AS at FROM pages UNION ALL "
-            "SELECT v.project, 0, max(c.at) FROM versions v JOIN commits c ON c.n = v.n GROUP BY v.project"
-            ") GROUP BY project"
+            "SELECT project, count(*) AS there, max(changed) AS at FROM pages GROUP BY project UNION ALL "
+            "SELECT project, 0, max(at) FROM versions GROUP BY project) GROUP BY project"
         )
         return {UUID(project): (int(pages), None if at is None else moment(at)) for project, pages, at in rows}
-
-    def counts_of(self, project_id: UUID) -> tuple[int, int]:
-        """Count the pages of a project, and their versions (with what is uncommitted)."""
-        (row,) = self._database.all(
-            "SELECT (SELECT count(*) FROM pages WHERE project = ?1), "
-            "(SELECT count(*) FROM versions WHERE project = ?1 AND blob <> '') + "
-            "(SELECT count(*) FROM pages p WHERE p.project = ?1 AND NOT EXISTS (SELECT 1 FROM versions v "
-            "WHERE v.project = p.project AND v.path = p.path AND v.blob = p.blob))",
-            (str(project_id),),
-        )
-        return int(row[0]), int(row[1])
 
     def counts(self) -> dict[str, int]:
         """Count pages, those with all their text in the search tables, versions (with what is uncommitted), links.
@@ -633,41 +633,17 @@ def _page_values(row: PageRow) -> tuple[Any, ...]:
     )
 
 
+@lru_cache(4096)
+def _tags(text: str) -> tuple[str, ...]:
+    return tuple(json.loads(text))
+
+
 def page_of(row: Sequence[Any]) -> PageRow:
     """Read a row of PAGE_COLUMNS."""
-    (
-        path,
-        blob,
-        size,
-        mtime,
-        title,
-        type_,
-        kind,
-        tier,
-        pinned,
-        sealed,
-        tags,
-        summary,
-        expires_at,
-        problem,
-        conflicted,
-    ) = row
-    return PageRow(
-        path=path,
-        blob=blob,
-        size=size,
-        mtime=mtime,
-        title=title,
-        type=type_,
-        kind=kind,
-        tier=tier,
-        pinned=bool(pinned),
-        sealed=bool(sealed),
-        tags=tuple(json.loads(tags)),
-        summary=summary,
-        expires_at=moment(expires_at) if expires_at is not None else None,
-        problem=problem,
-        conflicted=bool(conflicted),
+    *before, pinned, is_sealed, tags, summary, expires_at, problem, conflicted = row
+    until = moment(expires_at) if expires_at is not None else None
+    return PageRow._make(
+        (*before, bool(pinned), bool(is_sealed), _tags(tags), summary, until, problem, bool(conflicted))
     )
 
 

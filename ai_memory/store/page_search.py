@@ -18,16 +18,14 @@ from ai_memory.store.sqlite import Database, micros, moment
 _IN_PATHS = (
     "EXISTS (SELECT 1 FROM json_each(?) WHERE substr({0}.path, 1, length(value)) = value OR {0}.path GLOB value)"
 )
-#: When a page as it is came to be: its commit, or its file where that is not committed; of a session's page when the
-#: session spoke: its row may be written much later.
-_SPOKE = "(SELECT s.{} FROM sessions s WHERE s.project = p.project AND p.path = 'sessions/' || s.session || '.md')"
-_COMMITTED = (
-    "(SELECT c.at FROM versions v JOIN commits c ON c.n = v.n WHERE v.project = p.project AND "
-    "v.path = p.path AND v.blob = p.blob ORDER BY v.n DESC LIMIT 1), p.mtime / 1000"
-)
 #: What a session would leave: its own page says it, and stands for it until somebody saves or edits the packet.
-_NO_DRAFT = "NOT (p.kind = 'packet' AND p.sealed)"
-_BEGAN, _CHANGED = (f"coalesce({_SPOKE.format(column)}, {_COMMITTED})" for column in ("started", "last"))
+NO_DRAFT = "NOT (p.kind = 'packet' AND p.sealed)"
+#: When the session began whose page a page is, if it is one.
+SESSION_BEGAN = (
+    "(SELECT s.started FROM sessions s WHERE s.project = p.project AND p.path GLOB 'sessions/*.md' "
+    "AND s.session = substr(p.path, 10, length(p.path) - 12))"
+)
+_BEGAN = f"coalesce({SESSION_BEGAN}, p.committed, p.mtime / 1000)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +126,7 @@ class PageSearch:
         """List pages that filters fit, the last changed first, each with when that was."""
         narrowed, values = _narrowed(filters)
         if not (filters.paths or filters.kinds):
-            narrowed.append(_NO_DRAFT)
+            narrowed.append(NO_DRAFT)
         if projects:
             narrowed.append("p.project IN (SELECT value FROM json_each(?))")
             values.append(_listed(projects))
@@ -136,8 +134,8 @@ class PageSearch:
             narrowed.append("coalesce(p.expires_at > ?, 1)")
             values.append(micros(now))
         rows = self._database.all(
-            f"SELECT p.project, p.path, {_CHANGED} AS changed FROM pages p "  # noqa: S608 - constant text
-            f"WHERE {' AND '.join(narrowed) or '1'} ORDER BY changed DESC, p.mtime DESC, p.project, p.path LIMIT ?",
+            "SELECT p.project, p.path, p.changed FROM pages p "  # noqa: S608 - constant text
+            f"WHERE {' AND '.join(narrowed) or '1'} ORDER BY p.changed DESC, p.mtime DESC, p.project, p.path LIMIT ?",
             (*values, limit),
         )
         return {(stored_id(project), path): moment(changed) for project, path, changed in rows}
@@ -151,24 +149,6 @@ class PageSearch:
             (*values, _listed(projects)),
         )
         return {stored_id(project): int(count) for project, count in rows}
-
-    def count_changed(self, project_id: UUID, since: Sequence[datetime], *, now: datetime) -> list[int]:
-        """Count the pages of a project that have not expired and changed since each of these times."""
-        rows = self._database.all(
-            f"WITH changes (at) AS MATERIALIZED (SELECT {_CHANGED} FROM pages p WHERE p.project = ?1 AND {_NO_DRAFT} "  # noqa: S608 - constant text
-            "AND coalesce(p.expires_at > ?2, 1)) "
-            "SELECT (SELECT count(*) FROM changes WHERE at >= value) FROM json_each(?3) ORDER BY key",
-            (str(project_id), micros(now), json.dumps([micros(each) for each in since])),
-        )
-        return [int(count) for (count,) in rows]
-
-    def changed(self, project_id: UUID, paths: Iterable[str]) -> dict[str, datetime]:
-        """Give when pages of a project were last changed."""
-        rows = self._database.all(
-            f"SELECT p.path, {_CHANGED} FROM json_each(?2) JOIN pages p ON p.project = ?1 AND p.path = value",  # noqa: S608 - constant text
-            (str(project_id), json.dumps(list(paths))),
-        )
-        return {path: moment(changed) for path, changed in rows}
 
     def fitting(self, pages: Iterable[tuple[UUID, str]], filters: Filters) -> dict[tuple[UUID, str], PageRow]:
         """Give the rows of those of these pages that filters fit."""
@@ -204,7 +184,7 @@ class PageSearch:
         rows = self._database.all(
             "SELECT key, project, other FROM (SELECT each.key, p.project, p.path AS other, 0 AS way, l.n "  # noqa: S608 - constant text
             "FROM json_each(?1) each JOIN links l ON l.project = each.value ->> 0 AND l.path = each.value ->> 1 "
-            f"JOIN pages p ON p.project = l.project AND p.path = l.to_path WHERE l.to_project = '' AND {_NO_DRAFT} "
+            f"JOIN pages p ON p.project = l.project AND p.path = l.to_path WHERE l.to_project = '' AND {NO_DRAFT} "
             "UNION ALL SELECT each.key, p.project, p.path, 1, 0 "
             "FROM json_each(?1) each JOIN links l ON l.to_path = each.value ->> 1 AND l.project = each.value ->> 0 "
             "JOIN pages p ON p.project = l.project AND p.path = l.path WHERE l.to_workspace = '' AND l.to_project = ''"
@@ -234,7 +214,7 @@ def _narrowed(filters: Filters) -> tuple[list[str], list[Any]]:
     for tag in filters.tags:
         clauses.append("EXISTS (SELECT 1 FROM json_each(p.tags) WHERE folded(value) = folded(?))")
         values.append(tag)
-    for condition, when in ((f"{_CHANGED} >= ?", filters.since), (f"{_BEGAN} < ?", filters.before)):
+    for condition, when in (("p.changed >= ?", filters.since), (f"{_BEGAN} < ?", filters.before)):
         if when:
             clauses.append(condition)
             values.append(micros(when))

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import threading
 import time
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from importlib import resources
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import apsw
 import sqlite_vec
@@ -28,6 +30,8 @@ _LOG_BYTES = 16 * 1024 * 1024
 _MAPPED = 1 << 30
 #: How often, and how many seconds apart, a connection is closed that another thread is in.
 _CLOSINGS, _BETWEEN_CLOSINGS = 100, 0.01
+#: A day, in microseconds.
+DAY = 86_400_000_000
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 #: What the disk may have against it.
@@ -216,6 +220,17 @@ class Database:
 def marks(count: int) -> str:
     """Give the question marks of so many values."""
     return ", ".join("?" * count)
+
+
+def listed(ids: Iterable[UUID]) -> str:
+    """Give ids as one value, for json_each."""
+    return json.dumps([str(each) for each in ids])
+
+
+def among(column: str, ids: Sequence[UUID]) -> str:
+    """Give the condition that a column is one of the ids that ?1 lists; of a single one it can be read in its order."""
+    listed_in = "IN (SELECT value FROM json_each(?1))"
+    return f"{column} = ?1 ->> 0" if len(ids) == 1 else f"+{column} {listed_in}"
 
 
 def micros(at: datetime) -> int:

@@ -38,8 +38,10 @@ _COLUMNS = (
 class State:
     """`db/state.db`. A commit is on disk when the call returns."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, on_handoffs: Callable[[UUID], None] = lambda _: None) -> None:
+        """Open (or make) it; `on_handoffs` hears of each project whose handoffs have changed."""
         self._database = Database(path, "state", durable=True)
+        self._on_handoffs = on_handoffs
         self.reads = PageReads(self._database)
         self.feedback = PageFeedback(self._database)
         self.bootstraps = BootstrapAnswers(self._database)
@@ -90,7 +92,8 @@ class State:
                     "AND from_session IS NOT NULL AND id <> ? AND created_at <= ?",
                     (str(handoff.project_id), handoff.cwd, str(handoff.id), micros(handoff.created_at)),
                 )
-            return handoff
+        self._on_handoffs(handoff.project_id)
+        return handoff
 
     def claim(
         self,
@@ -118,7 +121,8 @@ class State:
             _store(connection, taken)
             for handoff in expired:
                 _store(connection, replace(handoff, state="expired"))
-            return taken
+        self._on_handoffs(project_id)
+        return taken
 
     def give_back(self, session: UUID) -> list[Handoff]:
         """Open again what a session took without doing anything, unless its source has gone on since."""
@@ -131,7 +135,9 @@ class State:
             ]
             for handoff in back:
                 _store(connection, handoff)
-            return back
+        for handoff in back:
+            self._on_handoffs(handoff.project_id)
+        return back
 
     def let_go(self, session: UUID) -> None:
         """Forget what a session took that goes now: of one that nobody knows, it would seem to have done nothing."""
@@ -146,7 +152,8 @@ class State:
         with self._database.writing() as connection:
             settled = replace(handoff, state=state)
             _store(connection, settled)
-            return settled
+        self._on_handoffs(settled.project_id)
+        return settled
 
     def open_handoffs(self, project_id: UUID | None = None, limit: int = 500) -> list[Handoff]:
         """List open handoffs, oldest first, of one project or of all."""
@@ -155,12 +162,25 @@ class State:
             (str(project_id) if project_id else "", limit),
         )
 
-    def count_open(self, project_id: UUID) -> int:
-        """Count the open handoffs of a project."""
+    def count_open(self, *projects: UUID) -> int:
+        """Count the open handoffs of projects."""
         rows = self._database.all(
-            "SELECT count(*) FROM handoffs WHERE project = ? AND state = 'open'", (str(project_id),)
+            "SELECT count(*) FROM handoffs WHERE state = 'open' AND project IN (SELECT value FROM json_each(?))",
+            (_list([str(project) for project in projects]),),
         )
         return int(rows[0][0])
+
+    def newest_handoffs(self, projects: Sequence[UUID], limit: int, state: str = "") -> list[Handoff]:
+        """List handoffs of projects, newest first, all or those in one state."""
+        return self._read(
+            "project IN (SELECT value FROM json_each(?1)) AND (?2 = '' OR state = ?2) "
+            "ORDER BY created_at DESC, id DESC LIMIT ?3",
+            (_list([str(project) for project in projects]), state, limit),
+        )
+
+    def handoffs_with(self, packet_id: str, limit: int) -> list[Handoff]:
+        """List the handoffs that name a packet, newest first."""
+        return self._read("packet_id = ? ORDER BY created_at DESC, id DESC LIMIT ?", (packet_id, limit))
 
     def handoff(self, handoff_id: UUID) -> Handoff | None:
         """Find a handoff by its id."""
@@ -171,6 +191,11 @@ class State:
         """List what a session has taken in a project, newest first."""
         where = "accepted_by_session = ? AND project = ? ORDER BY accepted_at DESC"
         return self._read(where, (str(session), str(project_id)))
+
+    def left_by(self, session: UUID, project_id: UUID) -> list[Handoff]:
+        """List what a session has left in a project, newest first."""
+        where = "project = ? AND from_session = ? ORDER BY created_at DESC, id DESC"
+        return self._read(where, (str(project_id), str(session)))
 
     def receivers(self, before: datetime) -> set[UUID]:
         """List the sessions that took a handoff before a time, and hold it."""
@@ -207,6 +232,7 @@ class State:
         where, values = _of(project_id, session)
         with self._database.writing() as connection:
             connection.execute(f"DELETE FROM handoffs WHERE {where}", values)  # noqa: S608 - constant text
+        self._on_handoffs(project_id)
 
     def move_handoffs(self, old: UUID, target: Project, session: UUID | None = None) -> None:
         """Give the handoffs of a project, or those that one session left in it, to a project where it is now."""
@@ -216,6 +242,8 @@ class State:
                 f"UPDATE handoffs SET workspace = ?, project = ? WHERE {where}",  # noqa: S608 - constant text
                 (str(target.workspace_id), str(target.id), *values),
             )
+        self._on_handoffs(old)
+        self._on_handoffs(target.id)
 
     # What was purged
 

@@ -163,12 +163,13 @@ def _starts():
 
 
 @pytest.mark.parametrize("start", sorted(set(_starts())))
-def test_a_megabyte_made_to_be_slow_takes_seconds_at_most(start):
-    began = time.perf_counter()
+def test_half_a_megabyte_made_to_be_slow_takes_seconds_at_most(start):
+    # What is slow takes four times as long for twice the text: twice the text and 20 seconds would find the same.
+    began = time.thread_time()
     for tail in ("", "=", "a1B2c3d4e5f6g7h8"):
         piece = start + tail
-        WORK.scrub(piece * (340_000 // len(piece)))
-    assert time.perf_counter() - began < 20
+        WORK.scrub(piece * (170_000 // len(piece)))
+    assert time.thread_time() - began < 5
 
 
 CODE = '''def load(path: Path, limit: int = 10) -> list[Row]:
@@ -184,7 +185,7 @@ def test_ordinary_text_costs_microseconds():
     prompt = ("Please look at the importer again: it drops the last line of a file without a line end. " * 12)[:1_024]
 
     def best(text):
-        return min(timeit.repeat(lambda: WORK.scrub(text), number=200, repeat=5)) / 200 * 1e6
+        return min(timeit.repeat(lambda: WORK.scrub(text), timer=time.thread_time, number=200, repeat=5)) / 200 * 1e6
 
     # Measured 45 and 20 µs on a small machine; the bounds only catch a rule that scans everything.
     assert best(code) < 300

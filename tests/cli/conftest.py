@@ -17,6 +17,7 @@ from click.testing import CliRunner
 
 from ai_memory.cli import cli
 from ai_memory.errors import AiMemoryError
+from tests.forked import Forked, ai_memory_program, run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROGRAM = [sys.executable, "-m", "ai_memory"]
@@ -39,10 +40,10 @@ class Desk:
         }
 
     def serve(self):
-        command = [*PROGRAM, "serve", "--data-dir", str(self.data), "--bind", f"127.0.0.1:{self._port}"]
-        with self.log.open("ab") as log:
-            begun = log.tell()
-            self._server = subprocess.Popen(command, cwd=ROOT, stderr=log, env=self._env)
+        self.log.touch()
+        begun = self.log.stat().st_size
+        command = ["serve", "--data-dir", str(self.data), "--bind", f"127.0.0.1:{self._port}"]
+        self._server = Forked(ai_memory_program, *command, env=self._env, stderr=self.log)
         deadline = time.monotonic() + 30
         while "listening on" not in self.log.read_text()[begun:]:
             assert self._server.poll() is None, self.log.read_text()
@@ -56,14 +57,8 @@ class Desk:
             self._server = None
 
     def run(self, *arguments, cwd=None, stdin=b""):
-        done = subprocess.run(
-            [*PROGRAM, "--data-dir", str(self.data), *arguments],
-            cwd=cwd or self.shop,
-            input=stdin,
-            capture_output=True,
-            timeout=60,
-            env=self._env,
-        )
+        command = ["--data-dir", str(self.data), *arguments]
+        done = run(ai_memory_program, *command, cwd=cwd or self.shop, stdin=stdin, env=self._env)
         assert b"Traceback" not in done.stderr, done.stderr.decode()
         return done
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from ai_memory.store import archive
+from tests.forked import Forked, ai_memory_program, run
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PROGRAM = [sys.executable, "-m", "ai_memory"]
@@ -31,8 +32,8 @@ class Desk:
         self.env = {**os.environ, "AI_MEMORY_SERVER_URL": f"http://127.0.0.1:{port}", "AI_MEMORY_AUTH_TOKEN": TOKEN}
 
     def start(self):
-        command = [*PROGRAM, "serve", "--data-dir", str(self.data), "--bind", f"127.0.0.1:{self.port}"]
-        self.server = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, env=self.env)
+        command = ["serve", "--data-dir", str(self.data), "--bind", f"127.0.0.1:{self.port}"]
+        self.server = Forked(ai_memory_program, *command, env=self.env)
         deadline = time.monotonic() + 30
         while self.ask("GET", "/healthz")[0] != 200:
             assert time.monotonic() < deadline
@@ -62,9 +63,10 @@ class Desk:
             assert self.ask("POST", path, json.dumps({"session_id": SESSION, **body}))[0] == 202
 
     def run(self, *arguments, data=None, text=True):
-        command = [*PROGRAM, "--data-dir", str(data or self.data), *map(str, arguments)]
-        done = subprocess.run(command, cwd=ROOT, env=self.env, capture_output=True, text=text, timeout=60)
-        assert "Traceback" not in str(done.stderr)
+        done = run(ai_memory_program, "--data-dir", str(data or self.data), *map(str, arguments), env=self.env)
+        assert b"Traceback" not in done.stderr
+        if text:
+            done.stdout, done.stderr = done.stdout.decode(), done.stderr.decode()
         return done
 
 

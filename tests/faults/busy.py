@@ -1,6 +1,6 @@
 """A memory at work until it is killed: hooks, pages, edits from outside and searches at once.
 
-`python -m tests.faults.busy DATA NUMBER` says on a line of its own what it tries and what is acknowledged.
+`main(DATA, NUMBER)` says on a line of its own what it tries and what is acknowledged.
 """
 
 import json
@@ -126,7 +126,3 @@ def main(data, number):
     busy.tell(ready=os.getpid())
     for thread in threads:
         thread.join()
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -1,7 +1,7 @@
 """Lives: what a memory goes through in a few minutes, and a program that lives one of them until it is killed at a step.
 
-`python -m tests.faults.life DATA LIFE STEP NTH` kills itself when `STEP` is reached for the nth time. It says each deed
-that is acknowledged on a line of its own. A deed is one operation: after a restart it is wholly done, or wholly not.
+`main(DATA, LIFE, STEP, NTH)` kills its process when `STEP` is reached for the nth time. It says each deed that is
+acknowledged on a line of its own. A deed is one operation: after a restart it is wholly done, or wholly not.
 """
 
 import json
@@ -10,7 +10,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import tarfile
 import uuid
 from collections import Counter
@@ -603,7 +602,7 @@ class Rehearsal:
     """A life that nobody disturbs: what can be seen after each deed, and which steps it reaches, in their order.
 
     Attributes:
-        begin: the data directory that it begins with; make copies of it.
+        begin: the data directory that it begins with, as do others that are prepared alike; make copies of it.
         pictures: what there is before the first deed, and after each.
         halves: what there is when half of a deed is done, by its number.
         reached: every step, with the deed that reached it.
@@ -612,9 +611,10 @@ class Rehearsal:
     def __init__(self, name, folder):
         self.name = name
         prepared, self.deeds = LIVES[name]
-        self.begin = folder / "begin"
+        self.begin = folder.with_name(f"begun-by-{prepared.__name__}")
         folder.mkdir()
-        prepared(self.begin)
+        if not self.begin.exists():
+            prepared(self.begin)
         # What there is before an upgrade cannot be seen by this program.
         self.pictures = [None] if name == "upgrade" else [self._seen(folder / "0", [])]
         self.halves = {
@@ -664,7 +664,3 @@ def main(data, name, step, nth, begun="no"):
         settled(life)
         return
     live(Life(Path(data)), LIVES[name][1], told=lambda number: print(json.dumps({"acknowledged": number}), flush=True))
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

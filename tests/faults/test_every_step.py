@@ -6,7 +6,6 @@ import random
 import re
 import signal
 import subprocess
-import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ import pytest
 
 from ai_memory.store import steps
 from ai_memory.store.steps import Step
-from tests.faults.life import CANARY, LIVES, Life, Rehearsal, live, picture, places_of
+from tests.faults.life import CANARY, LIVES, Life, Rehearsal, live, main, picture, places_of
+from tests.forked import run
 from tests.mirror import assert_rebuild_is_equal
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -98,10 +98,9 @@ class Deaths:
         return Killed(name, data, len(told), any((data / note).exists() for note in NOTES))
 
     def killed(self, *arguments):
-        command = [sys.executable, "-m", "tests.faults.life", *map(str, arguments)]
         clean = {"PATH": os.environ["PATH"], "HOME": str(self.folder), "TZ": "UTC"}
-        done = subprocess.run(command, cwd=ROOT, env=clean, capture_output=True, text=True, timeout=60)
-        assert done.returncode == -signal.SIGKILL, done.stderr
+        done = run(main, *map(str, arguments), env=clean)
+        assert done.returncode == -signal.SIGKILL, done.stderr.decode()
         return [json.loads(line)["acknowledged"] for line in done.stdout.splitlines()]
 
     def end(self):

@@ -1,14 +1,13 @@
 """The index is deleted at random moments of a busy run: everything that it answered, it answers again."""
 
 import json
+import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from datetime import UTC, datetime
-from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -16,10 +15,11 @@ import pytest
 from ai_memory.config import load_settings
 from ai_memory.memory.memory import Memory
 from ai_memory.model.front import parts
+from tests.faults.busy import main
 from tests.faults.life import picture
+from tests.forked import Forked
 from tests.mirror import assert_rebuild_is_equal
 
-ROOT = Path(__file__).resolve().parent.parent.parent
 SEED = 20261122
 #: Four memories, each killed six times; the last time the index stays, and has to be equal to a new one all the same.
 MEMORIES, LOSSES = 4, 5
@@ -44,17 +44,16 @@ class Told:
 
 def killed(data, number, moment, log):
     """Let a memory work for a while and kill it; gives the lines that it said."""
-    command = [sys.executable, "-m", "tests.faults.busy", str(data), str(number)]
-    with log.open("w+") as said:
-        process = subprocess.Popen(command, cwd=ROOT, stdout=said, stderr=subprocess.PIPE, text=True)
-        deadline = time.monotonic() + 30
-        while '"ready"' not in log.read_text() and process.poll() is None:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        time.sleep(moment)
-        process.kill()
-        _, error = process.communicate(timeout=10)
-    assert process.returncode == -signal.SIGKILL, error
+    errors = log.with_suffix(".errors")
+    log.touch()
+    process = Forked(main, str(data), str(number), env=os.environ, stdout=log, stderr=errors)
+    deadline = time.monotonic() + 30
+    while '"ready"' not in log.read_text() and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    time.sleep(moment)
+    process.kill()
+    assert process.wait(10) == -signal.SIGKILL, errors.read_text()
     lines = log.read_text().splitlines(keepends=True)
     return [line for line in lines if line.endswith("\n")]
 

@@ -1,9 +1,15 @@
 """A memory on a clock that the test moves."""
 
+import atexit
+import functools
 import json
+import shutil
+import tempfile
 import uuid
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+import apsw
 import pytest
 
 from ai_memory.config import load_settings
@@ -11,6 +17,23 @@ from ai_memory.memory.intake import Delivery
 from ai_memory.memory.memory import Memory
 from ai_memory.model.handoff import Receiver
 from ai_memory.model.scope import Routing
+from ai_memory.store.sqlite import MIGRATIONS
+
+
+@functools.cache
+def beginning():
+    """Give a data directory in which nothing has happened: what is in it is the same whenever and wherever it is made."""
+    folder = Path(tempfile.mkdtemp(prefix="ai-memory-beginning-"))
+    atexit.register(shutil.rmtree, folder)
+    Memory(load_settings(folder / "data")).close()
+    (folder / "data" / ".lock").unlink()
+    return folder / "data"
+
+
+def begin(data):
+    """Put a copy of that where there is no data directory yet: making one takes three times as long as opening it."""
+    if not data.exists():
+        shutil.copytree(beginning(), data)
 
 
 class World:
@@ -21,6 +44,7 @@ class World:
         self.now = datetime(2026, 11, 20, 10, 0, tzinfo=UTC)
         self.memory = None
         self.how = how
+        begin(self.data)
         self.open()
 
     def open(self, **flags):
@@ -73,6 +97,25 @@ class World:
             for line in file.read_text().splitlines()
             if line.startswith("## ")
         ]
+
+
+def older_index(data, version):
+    """Make the index of a data directory that nobody has open one that a former version of the program wrote."""
+    file = data / "db" / "index.db"
+    newer = file.rename(file.with_name("newer.db"))
+    index = apsw.Connection(str(file))
+    for script in sorted((MIGRATIONS / "index").iterdir(), key=lambda script: script.name)[:version]:
+        index.execute(script.read_text("utf-8"))
+    index.execute("ATTACH ? AS newer", (str(newer),))
+    tables = "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'table' AND name NOT GLOB 'sqlite_*'"
+    # As they were made: a text goes before its chunks.
+    for (table,) in index.execute(f"SELECT name FROM sqlite_schema WHERE name IN ({tables})").fetchall():
+        columns = ", ".join(name for (name,) in index.execute("SELECT name FROM pragma_table_info(?)", (table,)))
+        index.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM newer.{table}")
+    index.execute("DETACH newer")
+    index.pragma("user_version", version)
+    index.close()
+    newer.unlink()
 
 
 @pytest.fixture

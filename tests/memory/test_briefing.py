@@ -43,6 +43,7 @@ def test_an_empty_project_has_every_key_and_nothing_in_it(world, shop):
         "activity_30d": {"days": 30, **nothing},
         "last_observation_at": None,
         "pending_handoff_count": 0,
+        "pending_message_count": 0,
         "narrative": None,
         "rules": [],
         "slots": [],

@@ -672,3 +672,50 @@ def test_a_disk_that_refuses_the_inbox_is_told_to_everybody_and_nothing_is_kept(
     assert [str(each) for each in answers] == ["the disk is full"] * 2
     assert listed(world, OWNER) == []
     assert pushed(world, OWNER, body(1)) is None
+
+
+# Of a project, and where they are
+
+
+def test_packets_of_a_project_are_listed_in_parts_with_their_number(world):
+    push(world, OWNER, *(body(number) for number in range(1, 6)))
+    world.memory.packets.settle()
+    home = world.memory.projects.all()[0]
+    rows, count = world.memory.packets.of_project(OWNER, home, 2, 1)
+    assert ([row.id for row in rows], count) == ([id_of(4), id_of(3)], 5)
+
+
+def test_packets_of_a_project_are_listed_for_those_who_may_read_them_alone(world, team):
+    push(world, "ana", body(1))
+    push(world, "ana", body(2), team="red")
+    world.memory.packets.settle()
+    homes = {
+        row.id: each
+        for each in world.memory.projects.all()
+        for row in world.memory.stores.packets.of_project(each.id, 9, 0)[0]
+    }
+    seen = {
+        (user, number): world.memory.packets.of_project(user, homes[id_of(number)], 9)[1]
+        for user in ("ana", "bea", OWNER)
+        for number in (1, 2)
+    }
+    assert seen == {("ana", 1): 1, ("ana", 2): 1, ("bea", 1): 0, ("bea", 2): 1, (OWNER, 1): 0, (OWNER, 2): 0}
+
+
+def test_places_are_said_of_what_a_user_may_read(world, settle):
+    push(world, OWNER, body(1))
+    push(world, "ana", body(2))
+    settle()
+    wanted = [id_of(1), id_of(2), id_of(3)]
+    places = {user: world.memory.packets.places(user, wanted) for user in (OWNER, "ana")}
+    assert {user: list(each) for user, each in places.items()} == {OWNER: [id_of(1)], "ana": [id_of(2)]}
+    assert places[OWNER][id_of(1)].label == kept(world, OWNER).project
+
+
+def test_what_goes_on_from_a_packet_is_listed_the_newest_first(world, team):
+    push(world, OWNER, body(1), body(2, parent_id=id_of(1)), body(3, parent_id=id_of(1)), body(4, parent_id=id_of(2)))
+    push(world, "ana", body(5, parent_id=id_of(1)))
+    world.memory.packets.settle()
+    assert [each.id for each in world.memory.packets.following(OWNER, id_of(1))] == [id_of(3), id_of(2)]
+    assert [each.id for each in world.memory.packets.following("ana", id_of(1))] == [id_of(5)]
+    assert world.memory.packets.following(OWNER, id_of(3)) == []

@@ -338,7 +338,7 @@ def scoped_tables(file):
 FILLED = {
     "index.db": {
         *("sessions", "observations", "turns", "ingest_keys", "versions", "texts", "pages", "links"),
-        *("vectors", "embedding_failures", "records", "relations", "packets"),
+        *("vectors", "embedding_failures", "records", "relations", "packets", "ties", "session_days"),
     },
     "state.db": {
         "handoffs",
@@ -371,7 +371,8 @@ def story(world, ids):
     told(world, ids[0])
     told(world, ids[1], cwd="/srv/other")
     page = f"sessions/{ids[0]}.md"
-    write(world, "notes/a.md", f"{CANARY}: see [the session](../{page}).")
+    front = "---\nsupersedes: notes/older.md\n---\n"
+    write(world, "notes/a.md", f"{front}{CANARY}: see [the session](../{page}).")
     for each in ("notes/a.md", page):
         world.memory.stores.state.reads.add([(project(world).id, each, world.now)])
         world.memory.feedback.give(project(world), each, "wrong", f"it says {CANARY}")

@@ -3,7 +3,6 @@
 import threading
 from datetime import timedelta
 
-import apsw
 import pytest
 
 from ai_memory.config import load_settings
@@ -14,6 +13,7 @@ from ai_memory.model.page import parsed
 from ai_memory.model.record import BadRecordError, Connection, record_of
 from ai_memory.model.scope import BadNameError
 from ai_memory.store.transcripts import Transcripts
+from tests.memory.conftest import older_index
 from tests.mirror import assert_rebuild_is_equal
 
 ANA = Writer(agent="claude-code", user="ana")
@@ -691,11 +691,7 @@ def test_a_rebuilt_index_knows_the_same_records(desk):
 def test_an_index_from_before_the_records_learns_of_them_at_the_next_start(desk):
     uuid = desk.store("one")
     desk.world.close()
-    index = apsw.Connection(str(desk.world.data / "db" / "index.db"))
-    index.enable_load_extension(True)
-    index.execute("DROP TABLE records; DROP TABLE relations; DROP TRIGGER records_gone")
-    index.execute("DROP TABLE packets; DROP TRIGGER packets_gone; PRAGMA user_version = 4")
-    index.close()
+    older_index(desk.world.data, 4)
     desk.world.open()
     assert desk.records.get(uuid).record.content == "one"
     assert desk.found("one") == ["one"]

@@ -9,6 +9,7 @@ from aiohttp.test_utils import TestServer
 from ai_memory.config import load_settings
 from ai_memory.memory.memory import Memory
 from ai_memory.server.app import create_app
+from tests.memory.conftest import begin
 
 
 @pytest.fixture
@@ -18,6 +19,7 @@ def memory_with(tmp_path):
 
     def open_memory(**flags):
         flags = {key.replace("__", "."): value for key, value in flags.items()}
+        begin(tmp_path / "data")
         opened.append(Memory(load_settings(tmp_path / "data", flags=flags)))
         return opened[-1]
 
