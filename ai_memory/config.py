@@ -63,6 +63,24 @@ SETTINGS: tuple[Setting, ...] = (
         "Address under which others reach the server, where a proxy stands before it: links of invites and of the page "
         "that signs programs in begin with it, and its host is answered, too.",
     ),
+    _setting("enable_web", True, "Serve the read-only wiki at /web and the JSON API at /api/v1 (`--no-enable-web`)."),
+    _setting(
+        "web_ui_dir",
+        "",
+        "Folder with a front end of your own (it has an index.html), which is served instead of the built-in wiki.",
+    ),
+    _setting(
+        "base_path",
+        "",
+        "Path under which everything is served, such as /memory, where a proxy keeps the root for something else; "
+        "a proxy may pass it on or strip it.",
+    ),
+    _setting("web_slug", "/web", "Path of the wiki below base_path; / puts it at the root."),
+    _setting(
+        "cors_allow_origins",
+        [],
+        "Origins whose pages may ask /api/v1, each whole, such as https://notes.example.org; empty: none.",
+    ),
     _setting("log_level", "info", "How much the server logs: debug, info, warning or error."),
     _setting("workspace", "default", "Workspace of events that name none."),
     _setting("project", "scratch", "Project of events that say nothing of their place."),
@@ -539,6 +557,21 @@ def _is_address(text: str) -> bool:
     return plain and parts.scheme in ("http", "https") and bool(parts.hostname)
 
 
+def _is_origin(text: str) -> bool:
+    return _is_address(text) and not urlsplit(text).path and "@" not in text and "*" not in text
+
+
+def _check_ui(values: Mapping[str, Any], sources: Mapping[str, str]) -> None:
+    """Refuse a front end that cannot be served: at the start, rather than with an empty page."""
+    named = values["web_ui_dir"]
+    if not named:
+        return
+    if not values["enable_web"]:
+        raise ConfigError(f"web_ui_dir ({sources['web_ui_dir']}) needs enable_web: without it nothing is served there")
+    if not Path(named, "index.html").expanduser().is_file():
+        raise ConfigError(f"web_ui_dir {named!r} ({sources['web_ui_dir']}) has no index.html: name a built front end")
+
+
 def _check_ranges(values: Mapping[str, Any], sources: Mapping[str, str]) -> None:
     split_address(values["bind"])
     if values["external_url"] and not _is_address(values["external_url"]):
@@ -546,6 +579,13 @@ def _check_ranges(values: Mapping[str, Any], sources: Mapping[str, str]) -> None
             f"external_url {values['external_url']!r} ({sources['external_url']}) is no address: write one like "
             "https://memory.example.org"
         )
+    for origin in values["cors_allow_origins"]:
+        if not _is_origin(origin):
+            raise ConfigError(
+                f"cors_allow_origins {origin!r} ({sources['cors_allow_origins']}) is no origin: write each whole, such "
+                "as https://notes.example.org; there is no * here, because every page could read the memory then"
+            )
+    _check_ui(values, sources)
     if values["log_level"] not in ("debug", "info", "warning", "error"):
         raise ConfigError(
             f"log_level must be debug, info, warning or error, not {values['log_level']!r} ({sources['log_level']})"

@@ -23,6 +23,7 @@ import click
 
 import ai_memory
 from ai_memory.cli.remote import Remote
+from ai_memory.cli.shown import marked
 from ai_memory.client.agents import AGENTS
 from ai_memory.config import load_settings, search_path
 from ai_memory.errors import AiMemoryError, ServerUnreachableError
@@ -112,6 +113,16 @@ def _play(set_: _Stage) -> None:
     _check("partial refunds still come out one cent high" in text, "Codex got the handoff")
     _block(text)
     _until(lambda: remote.get("/admin/handoffs")["handoffs"] == [] or None, "the handoff is taken, by Codex alone")
+
+    _heading("5  What should last is written down, as pages that link to each other")
+    for told in story["pages"]:
+        place = {"workspace": "default", "project": "shop"}
+        remote.post("/admin/write-page", {**place, **told, "agent": "codex"})
+        click.echo(f"   {told['path']:<32} {told['title']}")
+    found = remote.get("/admin/search", {"workspace": "default", "project": "shop", "q": "a cent too high"})
+    _check(found[0]["path"] == "gotchas/partial-refunds.md", "the search finds the page")
+    click.echo(click.style("   $ ai-memory search", bold=True) + ' "a cent too high"')
+    _block(f"{found[0]['path']}: {marked(found[0]['snippet'])}")
 
 
 def _prepare(set_: _Stage) -> None:
@@ -270,6 +281,7 @@ def _block(text: str) -> None:
 def _what_next(set_: _Stage, server: subprocess.Popen[bytes]) -> None:
     _heading("Left running for you")
     prefix = f"AI_MEMORY_SERVER_URL={set_.url} ai-memory --data-dir {set_.data_dir}"
+    click.echo(f"   {click.style(f'{set_.url}/web', bold=True)}   the wiki, in your browser")
     for line in (
         f"{prefix} status",
         f"{prefix} where {set_.repo}",

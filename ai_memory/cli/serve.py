@@ -21,6 +21,11 @@ from ai_memory.store.files import private_folder, write_whole
 @click.option("--workspace", help="Workspace of events that name none, default 'default'.")
 @click.option("--project", help="Project of events that say nothing of their place, default 'scratch'.")
 @click.option("--http-stateful", is_flag=True, default=None, help="Keep a session for each MCP client.")
+@click.option("--enable-web/--no-enable-web", default=None, help="Serve the wiki at /web and the API at /api/v1 (on).")
+@click.option("--web-ui-dir", help="Serve this front end (a folder with index.html) instead of the built-in wiki.")
+@click.option("--base-path", help="Serve everything under this path, such as /memory.")
+@click.option("--web-slug", help="Path of the wiki below the base path, default /web.")
+@click.option("--cors-allow-origin", multiple=True, help="Origin whose pages may ask /api/v1; may be given again.")
 @click.option("--allow-insecure-no-auth", is_flag=True, help="Listen beyond this machine without a token.")
 @data_dir_option
 @click.pass_context
@@ -31,10 +36,15 @@ def serve(
     workspace: str | None,
     project: str | None,
     http_stateful: bool | None,
+    enable_web: bool | None,
+    web_ui_dir: str | None,
+    base_path: str | None,
+    web_slug: str | None,
+    cors_allow_origin: tuple[str, ...],
     allow_insecure_no_auth: bool,
     data_dir: Path | None,
 ) -> None:
-    """Run the server until it is told to stop (Ctrl-C, SIGTERM).
+    """Run the server until it is told to stop (Ctrl-C, SIGTERM); people read the memory at /web.
 
     Without a token only this machine may connect. To share it on your network:
 
@@ -45,7 +55,17 @@ def serve(
     from ai_memory.server.run import serve as run
 
     del transport  # one today; the option is the wire's
-    flags = {"bind": bind, "workspace": workspace, "project": project, "http_stateful": http_stateful}
+    flags = {
+        "bind": bind,
+        "workspace": workspace,
+        "project": project,
+        "http_stateful": http_stateful,
+        "enable_web": enable_web,
+        "web_ui_dir": web_ui_dir,
+        "base_path": base_path,
+        "web_slug": web_slug,
+        "cors_allow_origins": list(cors_allow_origin) or None,
+    }
     run(settings_of(ctx, data_dir, **flags), insecure=allow_insecure_no_auth)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from functools import partial
+from typing import Any
 
 from aiohttp import web
 
@@ -20,14 +21,14 @@ from ai_memory.server import asked
 from ai_memory.server.keys import BIND, MEMORY, USERS
 
 
+def report(app: web.Application) -> dict[str, Any]:
+    """Say how the server is; it reads files."""
+    return app[MEMORY].status(bind=app[BIND], warnings=app[USERS].warnings())
+
+
 async def status(request: web.Request) -> web.Response:
     """GET /admin/status: the whole report."""
-    app = request.app
-
-    def report() -> dict[str, object]:
-        return app[MEMORY].status(bind=app[BIND], warnings=app[USERS].warnings())
-
-    return web.json_response(await asyncio.to_thread(report))
+    return web.json_response(await asyncio.to_thread(report, request.app))
 
 
 async def projects(request: web.Request) -> web.Response:

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import base64
-import binascii
-import hmac
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
 from types import MappingProxyType
 
 from aiohttp import web
@@ -35,27 +33,37 @@ from ai_memory.server import (
     pending,
     records,
     search,
+    sign_in,
     teams,
     tokens,
     upkeep,
     users,
+    visitors,
     wire,
 )
+from ai_memory.server.api import mount as api
 from ai_memory.server.keys import (
+    ADDRESSES,
+    BASE,
     BEARERS,
     BIND,
     BROWSERS,
     EXTERNAL,
+    HOME,
     HOSTS,
     MEMORY,
+    ORIGINS,
     PACKETS,
     QUEUE,
     TOKEN,
     TRUSTING,
+    UI,
     USERS,
     WORKER,
 )
 from ai_memory.server.mcp_later import Later
+from ai_memory.server.web import mount as screens
+from ai_memory.server.web.addresses import DOOR
 from ai_memory.server.worker import Backfill, IntakeQueue, ModelJobs, PacketQueue, Watcher, Worker
 
 _log = logging.getLogger(__name__)
@@ -64,8 +72,9 @@ BODY_LIMIT = 10 * 1024 * 1024
 Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 #: Paths that need no token.
 _OPEN = health.OPEN | device.OPEN
+_BUG = "internal error: see the server's log"
 #: What `ltm-server` serves: what belongs to packets.
-_PACKETS = (packets, teams, device, tokens)
+_PACKETS = (packets, teams, device, sign_in, tokens)
 _DOORS = (
     health,
     hooks,
@@ -100,6 +109,11 @@ def create_app(memory: Memory, *, bind: str, packets_token: str = "") -> web.App
     app[BIND] = bind
     app[TOKEN] = packets_token or settings["auth.bearer_token"].strip()
     app[EXTERNAL] = settings["external_url"].rstrip("/")
+    app[ADDRESSES] = at = screens.addresses(settings)
+    app[BASE] = at.base
+    app[ORIGINS] = frozenset(origin.lower() for origin in settings["cors_allow_origins"])
+    app[UI] = str(Path(settings["web_ui_dir"]).expanduser()) if settings["web_ui_dir"] and not packets_token else ""
+    app[HOME] = at.device() if packets_token or not settings["enable_web"] else at.home()
     app[USERS] = users.Users(settings.user_tokens)
     app[BEARERS] = users.Bearers(app[TOKEN], app[USERS], memory.accounts)
     app[BROWSERS] = browsers.Browsers()
@@ -111,14 +125,17 @@ def create_app(memory: Memory, *, bind: str, packets_token: str = "") -> web.App
     app.on_shutdown.append(_let_nobody_wait)
     app.cleanup_ctx.append(_background)
     for door in _PACKETS:
-        app.add_routes(door.ROUTES)
+        app.add_routes(wire.below(at.base, door.ROUTES))
     if packets_token:
         return app
     hosts = {entry.lower().strip("[]") for entry in settings["allowed_hosts"]} | {wire.host_of(app[EXTERNAL])}
     app[HOSTS] = frozenset(hosts - {""})
     for door in _DOORS:
-        app.add_routes(door.ROUTES)
-    Later(memory, BODY_LIMIT).add_to(app)
+        app.add_routes(wire.below(at.base, door.ROUTES))
+    Later(memory, BODY_LIMIT).add_to(app, at.base)
+    if settings["enable_web"]:
+        api.mount(app)
+        screens.mount(app)
     return app
 
 
@@ -159,41 +176,59 @@ async def _errors(request: web.Request, handler: Next) -> web.StreamResponse:
     except AiMemoryError as error:
         if error.status >= 500:
             _log.error("%s %s: %s", request.method, request.path, error)
-        return _refusal(request, error.status, str(error), error.details)
+        return await _refusal(request, error.status, str(error), error.details)
     except web.HTTPRequestEntityTooLarge:
-        return _refusal(request, 413, f"the body is larger than {BODY_LIMIT // 1024 // 1024} MiB")
+        return await _refusal(request, 413, f"the body is larger than {BODY_LIMIT // 1024 // 1024} MiB")
     except web.HTTPException:
         raise
     except Exception:  # noqa: BLE001 - the door's one place: a bug answers 500, with its trace in the log only
         _log.exception("%s %s failed", request.method, request.path)
-        return _refusal(request, 500, "internal error: see the server's log")
+        told = "internal server error" if api.covers(wire.path_of(request)) else _BUG
+        return await _refusal(request, 500, told)
 
 
-def _refusal(
+async def _refusal(
     request: web.Request, status: int, message: str, details: Mapping[str, object] = MappingProxyType({})
 ) -> web.Response:
-    if wire.clean(request.path).startswith(("/v1/", "/oauth/")):
+    path = wire.clean(wire.path_of(request))
+    if path.startswith(("/v1/", "/oauth/")):
         return wire.refused(status, message)
-    if request.path.startswith("/admin/"):
+    if api.covers(path):
+        return api.refused(status, message)
+    if path.startswith("/admin/"):
         return web.json_response({"error": message, **details}, status=status)
-    if request.path == "/hook/batch" and status in (413, 429):
+    if path == "/hook/batch" and status in (413, 429):
         # The wire's form: what was taken of the batch, so that older clients keep the rest.
         return web.json_response({"accepted": 0, "error": message}, status=status)
+    if screens.covers(request, path):
+        return await screens.problem(request, status, message)
     return web.Response(text=message + "\n", status=status)
 
 
 @web.middleware
 async def _gate(request: web.Request, handler: Next) -> web.StreamResponse:
     """Let in who asks for a name of ours, from no other site's page, with the token where there is one, or a user's."""
-    refusal = _wrong_host(request) or _wrong_site(request) or _wrong_path(request)
-    if refusal is None:
-        if request.path.startswith("/v1/"):
-            refusal = await users.packets_refusal(request, request.app[BEARERS])
-        elif toolset := users.asked(request):
-            refusal = await _unknown_user(request, toolset)
-        else:
-            refusal = _wrong_token(request)
+    path = wire.path_of(request)
+    refusal = _wrong_host(request)
+    if refusal is None and not api.is_from_allowed_origin(request, path):
+        refusal = _wrong_site(request, path)
+    refusal = refusal or _wrong_path(request)
+    if refusal is None and request.method != "OPTIONS":
+        refusal = await _unknown_caller(request, path)
     return refusal or await handler(request)
+
+
+async def _unknown_caller(request: web.Request, path: str) -> web.Response | None:
+    """Refuse what only those may ask who are known."""
+    if path.startswith("/v1/"):
+        return await users.packets_refusal(request, path, request.app[BEARERS])
+    if toolset := users.asked(request, path):
+        return await _unknown_user(request, toolset)
+    if path in _OPEN or sign_in.is_open(path) or screens.is_open(request, path) or api.is_open(path):
+        return None
+    if HOSTS in request.app and (path.startswith("/api/") or screens.covers(request, path)):
+        return await visitors.refusal(request, path)
+    return _wrong_token(request)
 
 
 async def _unknown_user(request: web.Request, toolset: str) -> web.Response | None:
@@ -206,11 +241,12 @@ async def _unknown_user(request: web.Request, toolset: str) -> web.Response | No
 
 def _wrong_path(request: web.Request) -> web.Response | None:
     """Send a client of packets whose host ends with a slash to the path that it means; its method and body stay."""
-    right = wire.clean(request.rel_url.raw_path)
-    if right == request.rel_url.raw_path or not right.startswith(("/v1/", "/oauth/")):
+    raw, base = request.rel_url.raw_path, request.app[BASE]
+    right = wire.clean(raw).removeprefix(base)
+    if right == raw.removeprefix(base) or not right.startswith(("/v1/", "/oauth/")):
         return None
     query = request.rel_url.raw_query_string
-    return web.Response(status=307, headers={"Location": right + (f"?{query}" if query else "")})
+    return web.Response(status=307, headers={"Location": base + right + (f"?{query}" if query else "")})
 
 
 def _wrong_host(request: web.Request) -> web.Response | None:
@@ -224,37 +260,25 @@ def _wrong_host(request: web.Request) -> web.Response | None:
     return web.Response(text="forbidden host\n", status=403)
 
 
-def _wrong_site(request: web.Request) -> web.Response | None:
+def _wrong_site(request: web.Request, path: str) -> web.Response | None:
     """Refuse what a page of another site makes a browser send: on this machine a browser needs no token either."""
     origin = request.headers.get("Origin", "")
     ours = {request.headers["Host"].lower(), wire.host_of(request.app[EXTERNAL])} - {""}
     foreign = origin and wire.host_of(origin) not in ours
-    if foreign or request.headers.get("Sec-Fetch-Site", "none") not in ("none", "same-origin"):
+    # Somebody who follows a link to a page; the other site sees nothing of it, and nothing is changed by it.
+    follows = request.method == "GET" and request.headers.get("Sec-Fetch-Mode") == "navigate"
+    is_page = screens.covers(request, path) or path.startswith(f"{DOOR}/")
+    follows = follows and request.headers.get("Sec-Fetch-Dest") == "document" and is_page
+    if foreign or not (follows or request.headers.get("Sec-Fetch-Site", "none") in ("none", "same-origin")):
         return web.Response(text="cross-site requests are refused\n", status=403)
     return None
 
 
 def _wrong_token(request: web.Request) -> web.Response | None:
-    token = request.app[TOKEN]
-    if not token or request.path in _OPEN or _carries(request, token):
+    token, reads = request.app[TOKEN], request.method == "GET"
+    if not token or visitors.carries(request, token, basic=reads):
         return None
     if HOSTS not in request.app and request.match_info.http_exception is not None:
         # As the reference answers what it does not serve; it keeps nothing else behind a token of its own.
         return None
-    challenge = 'Bearer realm="ai-memory", error="invalid_token"'
-    if request.method == "GET":
-        challenge = f'Basic realm="ai-memory", {challenge}'
-    return web.Response(text="auth required\n", status=401, headers={"WWW-Authenticate": challenge})
-
-
-def _carries(request: web.Request, token: str) -> bool:
-    scheme, _, value = request.headers.get("Authorization", "").partition(" ")
-    offered = value.strip()
-    if scheme.lower() == "basic" and request.method == "GET":
-        try:
-            offered = base64.b64decode(offered, validate=True).decode().partition(":")[2]
-        except (binascii.Error, UnicodeDecodeError):
-            return False
-    elif scheme.lower() != "bearer":
-        return False
-    return hmac.compare_digest(offered.encode(errors="surrogateescape"), token.encode())
+    return web.Response(text="auth required\n", status=401, headers=visitors.challenge(with_dialog=reads))

@@ -32,6 +32,10 @@ class Browsers:
             self._tokens.popitem(last=False)
         return cookie
 
+    def sign_out(self, cookie: str) -> None:
+        """Forget a browser."""
+        self._tokens.pop(cookie, None)
+
     def token_of(self, cookie: str) -> str:
         """Give the token that a browser signed in with, "" for none; whether it still counts is not known here."""
         token, until = self._tokens.get(cookie, ("", 0.0))

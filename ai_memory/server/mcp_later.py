@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from aiohttp import web
 
 from ai_memory.memory.memory import Memory
+from ai_memory.server import wire
 
 #: So many seconds after the start it is loaded, or at the first request.
 _LATER = 5.0
@@ -28,14 +29,15 @@ class Later:
         self._wanted = asyncio.Event()
         self._door: asyncio.Task[web.Application] | None = None
 
-    def add_to(self, app: web.Application) -> None:
-        """Add the routes to an application; the door ends with it."""
-        app.router.add_route("*", "/mcp{below:(/.*)?}", self._answer)
+    def add_to(self, app: web.Application, base: str) -> None:
+        """Add the routes to an application, also below a base path; the door ends with it."""
+        app.add_routes(wire.below(base, [web.route("*", "/mcp{below:(/.*)?}", self._answer)]))
         app.on_shutdown.append(self._end)
         app.cleanup_ctx.append(self._life)
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         door = await asyncio.shield(self._opened())
+        request = wire.without_base(request)
         found = await door.router.resolve(request)
         return await found.handler(request)
 

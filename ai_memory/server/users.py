@@ -99,10 +99,10 @@ def messages(toolset: str) -> str:
 _PATHS = {path: toolset for toolset in (TOOLSET, PACKETS) for path in (f"/mcp/{toolset}", messages(toolset))}
 
 
-def asked(request: web.Request) -> str:
-    """Say which toolset that is each user's own a request wants, "" for none."""
-    if request.path != SSE:
-        return _PATHS.get(request.path, "")
+def asked(request: web.Request, path: str) -> str:
+    """Say which toolset that is each user's own a request wants, "" for none; the path is without the base path."""
+    if path != SSE:
+        return _PATHS.get(path, "")
     toolset = request.query.get("toolset", TOOLSET)
     return toolset if toolset in _PATHS.values() else ""
 
@@ -132,16 +132,16 @@ _HEALTH = "/v1/healthz"
 _ACCEPT = re.compile(r"/v1/invites/[^/]+/accept")
 
 
-async def packets_refusal(request: web.Request, bearers: Bearers) -> web.Response | None:
+async def packets_refusal(request: web.Request, path: str, bearers: Bearers) -> web.Response | None:
     """Find out who sends a request under `/v1` (`request[USER]`); nobody is refused, but where all are welcome."""
-    if request.path == _HEALTH or request.match_info.http_exception is not None:
+    if path == _HEALTH or request.match_info.http_exception is not None:
         return None
     authorization = request.headers.get("Authorization", "")
     # As the clients of this wire write it, and as others compare it: one space, and capital letters count.
     token = authorization.removeprefix("Bearer ") if authorization.startswith("Bearer ") else ""
     if not token:
         # A token that nobody knows is never a new user's: it may be a typing error, or revoked.
-        return None if not authorization and _ACCEPT.fullmatch(request.path) else _unknown("missing bearer token")
+        return None if not authorization and _ACCEPT.fullmatch(path) else _unknown("missing bearer token")
     user = await asyncio.to_thread(bearers.named, token)
     if not user:
         return _unknown("invalid token")

@@ -7,18 +7,20 @@ import json
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
 from ai_memory.errors import BadRequestError
-from ai_memory.server.keys import EXTERNAL
+from ai_memory.server.keys import BASE, EXTERNAL
 
 _log = logging.getLogger(__name__)
 
+#: Under which a request that was moved carries the path that was taken off.
+ROOT = web.RequestKey("root", str)
 #: What is logged, a line a request; hooks come by the thousand and are counted instead.
-_LOGGED = ("/v1/", "/oauth/", "/web/")
+_LOGGED = ("/v1/", "/oauth/", "/web/device", "/web/sign-")
 #: Who sends so slowly would hold a connection, and the end of the server, for ever.
 _BODY_SECONDS = 30.0
 #: Whoever holds an invite's code may join; so many of its signs are enough to tell it from others.
@@ -63,6 +65,37 @@ async def read(request: web.Request, most: int) -> bytes:
     return bytes(body)
 
 
+def path_of(request: web.Request) -> str:
+    """Give the path that a request asks for, without the base path; a proxy may have stripped it, or not."""
+    base, path = request.app[BASE], request.path
+    return path.removeprefix(base) or "/" if base and f"{path}/".startswith(f"{base}/") else path
+
+
+def here(request: web.Request) -> str:
+    """Give the path and query of a request as a browser asked for them: below the base path, if a proxy stripped it."""
+    # What begins with two slashes is another host to a browser.
+    base, said = request.app[BASE], "/" + str(request.rel_url).lstrip("/")
+    return said if path_of(request) != request.path else base + said
+
+
+def without_base(request: web.Request) -> web.Request:
+    """Give a request as it is without the base path, which it carries then (`request[ROOT]`)."""
+    base = request.app[BASE]
+    if path_of(request) == request.path:
+        return request
+    url = request.rel_url
+    moved = request.clone(rel_url=url.with_path(url.raw_path.removeprefix(base), encoded=True, keep_query=True))
+    moved[ROOT] = base
+    return moved
+
+
+def below(base: str, routes: Iterable[web.RouteDef]) -> list[web.RouteDef]:
+    """Give routes at their paths, and once more below a base path where there is one."""
+    given = list(routes)
+    moved = [web.RouteDef(each.method, base + each.path, each.handler, each.kwargs) for each in given if base]
+    return [*given, *moved]
+
+
 def own_address(request: web.Request) -> str:
     """Give the address under which a caller reaches this server, without a slash at its end.
 
@@ -72,7 +105,7 @@ def own_address(request: web.Request) -> str:
         return request.app[EXTERNAL]
     scheme = _first(request, "X-Forwarded-Proto") or request.scheme
     host = _first(request, "X-Forwarded-Host") or request.host
-    return f"{scheme}://{host}"
+    return f"{scheme}://{host}{request.app[BASE]}"
 
 
 def clean(path: str) -> str:
@@ -93,7 +126,7 @@ async def told(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
     """Log a request with its status and duration: no query, no header, no code of an invite."""
-    if not clean(request.path).startswith(_LOGGED):
+    if not clean(path_of(request)).startswith(_LOGGED):
         return await handler(request)
     began, status = time.perf_counter(), 500
     try:

@@ -26,6 +26,7 @@ def test_the_demo_shows_each_step_on_80_columns_and_leaves_nothing(own_home, tmp
         "2  The session became a page, in git",
         "3  What the server says",
         "4  Codex starts in the same directory; its model is told",
+        "5  What should last is written down, as pages that link to each other",
     ]
     assert max(map(len, done.stdout.splitlines())) <= 80
     assert "\x1b" not in done.stdout

@@ -24,7 +24,7 @@ from multidict import CIMultiDict
 
 from ai_memory.errors import BadRequestError
 from ai_memory.memory.memory import Memory
-from ai_memory.server import users
+from ai_memory.server import users, wire
 from ai_memory.server.mcp import toolsets
 from ai_memory.server.mcp.identity import USER
 from ai_memory.server.mcp.protocol import protocol_server
@@ -265,7 +265,8 @@ def _scope(request: web.Request) -> _Message:
         "scheme": request.scheme,
         "path": request.path,
         "raw_path": request.rel_url.raw_path.encode(),
-        "root_path": "",
+        # What tells a client where to send to begins with it.
+        "root_path": request.get(wire.ROOT, ""),
         "query_string": request.rel_url.raw_query_string.encode(),
         "headers": [(name.lower(), value) for name, value in request.raw_headers],
         "client": None,
