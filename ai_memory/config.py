@@ -60,8 +60,8 @@ SETTINGS: tuple[Setting, ...] = (
     _setting(
         "external_url",
         "",
-        "Address under which others reach the server, where a proxy stands before it: links of invites and of the page "
-        "that signs programs in begin with it, and its host is answered, too.",
+        "Address under which others reach the server, where a proxy stands before it, with the base path if there is "
+        "one: links of invites and of the page that signs programs in begin with it, and its host is answered, too.",
     ),
     _setting("enable_web", True, "Serve the read-only wiki at /web and the JSON API at /api/v1 (`--no-enable-web`)."),
     _setting(

@@ -132,7 +132,7 @@ class Briefing:
             counts=self._counts(ids),
             activity=self._activity(ids, now),
             last_observation=self._stores.index.last_spoke(ids),
-            pending_handoffs=self._stores.state.count_open(*ids),
+            pending_handoffs=sum(self._stores.state.count_open(ids).values()),
             narrative_behind=None,
             rules=rules[:_LISTED],
             slots=slots[:_LISTED],

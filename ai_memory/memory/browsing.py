@@ -5,9 +5,10 @@ Nothing here waits for a writer, takes a lock or makes anything.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from ai_memory.errors import NotFoundError
 from ai_memory.memory.briefing import Briefing, BriefingPage, Snapshot
@@ -172,14 +173,11 @@ class Browsing:
             limit, offset: of the pages directly in it, so many are given from there on.
         """
         now, start = self._stores.clock(), f"{folder.rstrip('/')}/" if folder else ""
-        pages, total = self._lists.directly_in(project.id, start, now, limit, offset)
+        folders, total = self._lists.folders(project.id, start, now)
         return Folder(
             path=start.rstrip("/"),
-            folders=[
-                FolderRow(name, f"{start}{name}", count, updated)
-                for name, count, updated in self._lists.folders(project.id, start, now)
-            ],
-            pages=_shown(project, pages),
+            folders=[FolderRow(name, f"{start}{name}", count, updated) for name, count, updated in folders],
+            pages=_shown(project, self._lists.directly_in(project.id, start, now, limit, offset) if limit else []),
             total=total,
         )
 
@@ -261,7 +259,7 @@ class Browsing:
             self._briefing.of(projects[0], recent) if len(projects) == 1 else self._briefing.over(projects, recent)
         )
         by_id = {project.id: project for project in projects}
-        handoff = next(iter(self._stores.state.newest_handoffs(list(by_id), 1, "open")), None)
+        handoff = next(iter(self.handoffs(projects, state="open", limit=1)), None)
         home = by_id[handoff.project_id] if handoff else None
         return Overview(snapshot, self.health(projects, recent), handoff, home)
 
@@ -272,14 +270,31 @@ class Browsing:
         """
         return self._stores.index.newest(project.id, limit, offset, ended=not include_open)
 
-    def handoffs(self, project: Project, *, state: str = "", limit: int) -> list[Handoff]:
-        """List handoffs of a project, newest first: all, or those in one state."""
-        return self._stores.state.newest_handoffs([project.id], limit, state)
+    def handoffs(self, projects: Sequence[Project], *, state: str = "", limit: int) -> list[Handoff]:
+        """List handoffs of projects, newest first: all, or those in one state."""
+        return self._stores.state.newest_handoffs([project.id for project in projects], limit, state)
+
+    def count_open(self, projects: Sequence[Project]) -> dict[UUID, int]:
+        """Count the open handoffs of each of these projects that has any."""
+        return self._stores.state.count_open([project.id for project in projects])
 
     def facets(self, projects: Sequence[Project]) -> Facets:
         """List the kinds of the pages of projects, and their 200 most frequent tags."""
         ids, now = [project.id for project in projects], self._stores.clock()
-        return Facets(self._lists.kinds(ids, now), self._lists.tags(ids, now, _TAGS))
+        return Facets(self.kinds(projects), self._lists.tags(ids, now, _TAGS))
+
+    def kinds(self, projects: Sequence[Project]) -> list[tuple[str, int]]:
+        """List the kinds of the pages of projects with their numbers of pages, the largest first."""
+        return self._lists.kinds([project.id for project in projects], self._stores.clock())
+
+    def count_sessions(self, projects: Sequence[Project]) -> int:
+        """Count the sessions of projects."""
+        sessions, _ = self._stores.index.counts_of([project.id for project in projects])
+        return sessions
+
+    def previews(self, places: Iterable[Place]) -> dict[Place, tuple[str, int]]:
+        """Give what pages say in short, and how many links lead from and to them in their project."""
+        return self._lists.previews(places)
 
 
 def _shown(project: Project, found: Sequence[Listed]) -> list[BriefingPage]:

@@ -161,6 +161,11 @@ class Handoffs:
         """List the handoffs of all projects that name a packet, newest first, in whatever state."""
         return self._stores.state.handoffs_with(packet_id, limit)
 
+    def of_session(self, session: Session) -> tuple[list[Handoff], list[Handoff]]:
+        """List what a session left in its project, and what it took there, newest first."""
+        state, project_id = self._stores.state, session.project_id
+        return state.left_by(session.id, project_id), state.taken_by(session.id, project_id)
+
     def begin(
         self,
         project: Project,

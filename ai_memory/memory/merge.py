@@ -235,6 +235,7 @@ class Merge:
         self._indexing.commits()
         stores.pages.forget(source_id)
         self._indexing.files(self._projects.get(target_id), [*files.values(), *order["replaced"]])
+        stores.changes.note(target_id, "sessions")
         reached(Step.MOVE_INDEX)
         self._at_work.forget(source_id)
         return oid

@@ -516,6 +516,8 @@ class Moves:
         self._indexing.commits()
         self._indexing.files(self._projects.get(source_id), pages)
         self._indexing.files(target, pages)
+        for project_id in (source_id, target_id):
+            stores.changes.note(project_id, "sessions")
         reached(Step.MOVE_INDEX)
         self._at_work.forget(source_id, session)
         return oid

@@ -491,6 +491,14 @@ class Packets:
         may_read = home.removeprefix(_TEAM) in sight.teams if home.startswith(_TEAM) else (home or OWNER) == user
         return self._stores.packets.of_project(project.id, limit, offset) if may_read else ([], 0)
 
+    def on_page(self, user: str, project: Project, path: str) -> str:
+        """Give the id of the packet that a page is, "" for none that a user may read; a draft is none."""
+        packet_id = self._stores.packets.at([path]).get((project.id, path), "")
+        try:
+            return self.get(user, packet_id).packet.id if packet_id else ""
+        except PacketNotFoundError:
+            return ""
+
     def places(self, user: str, ids: Iterable[str]) -> Mapping[str, Project]:
         """Say in which project each of these packets is; those that a user may not read are left out."""
         sight, places = self._sight(user), {}

@@ -222,6 +222,11 @@ class Pages:
             backlink_count=count,
         )
 
+    def listed(self, project: Project, path: str) -> PageRow | None:
+        """Find a page as lists have it, None where it is not there."""
+        row = self._stores.pages.page(project.id, path)
+        return row if row and row.size != MISSING else None
+
     def _former(self, project: Project, path: str, version: Version) -> View:
         return self._view(project, path, self._stores.wiki.git.blob(version.blob), version)
 
@@ -385,11 +390,15 @@ class Pages:
         Raises:
             NotFoundError: git never had such a page.
         """
-        versions = self._stores.pages.history(project.id, path, limit)
+        versions = self.versions(project, path, limit)
         if not versions:
             row = self._stores.pages.page(project.id, path)
             raise NotFoundError(f"{path} is not committed yet" if row else f"{project.label} never had a page {path}")
         return versions
+
+    def versions(self, project: Project, path: str, limit: int) -> list[Version]:
+        """List the versions of a page as `history` does, none where git never had it."""
+        return self._stores.pages.history(project.id, path, limit)
 
     def diff(self, project: Project, path: str, old: str, new: str) -> str:
         """Compare two revisions of a page; an empty `new` means the page as it is, a deletion is an empty page.

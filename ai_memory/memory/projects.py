@@ -199,6 +199,17 @@ class Projects:
         former = (each for each in self._workspaces if wanted in map(str.casefold, each.aliases))
         return next(present, None) or next(former, None)
 
+    def of_workspace(self, name: str) -> list[Project]:
+        """List the projects of a workspace, which is found by its name or by one that it had before.
+
+        Raises:
+            NotFoundError: there is no such workspace.
+        """
+        found = self.workspace(name)
+        if found is None:
+            raise NotFoundError(f"there is no workspace {name}")
+        return [project for project in self.all() if project.workspace_id == found.id]
+
     def workspaces(self) -> list[Workspace]:
         """List all workspaces."""
         return list(self._workspaces)

@@ -394,6 +394,8 @@ class Purge:
         stores.index.forget(project, session)
         stores.index.drop_keys(project, order["keys"])
         stores.pages.forget_pages([(project, page) for page in pages])
+        stores.changes.note(project, "sessions")
+        stores.changes.note(project, "pages")
         reached(Step.PURGE_INDEX)
         self._clear_spool(order)
         self._at_work.forget(project, session)
@@ -426,6 +428,7 @@ class Purge:
         self._indexing.commits()
         stores.index.forget(project)
         stores.pages.forget(project)
+        stores.changes.note(project, "projects")
         reached(Step.PURGE_INDEX)
         self._clear_spool(order)
         self._at_work.forget(project)
@@ -451,6 +454,7 @@ class Purge:
         reached(Step.PURGE_STATE)
         self._indexing.commits()
         stores.pages.forget_pages([(project, page)])
+        stores.changes.note(project, "pages")
         reached(Step.PURGE_INDEX)
         return self._rewritten(order) or oid
 

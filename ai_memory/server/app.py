@@ -175,14 +175,21 @@ async def _errors(request: web.Request, handler: Next) -> web.StreamResponse:
         return await handler(request)
     except AiMemoryError as error:
         if error.status >= 500:
-            _log.error("%s %s: %s", request.method, request.path, error)
+            _log.error("%s %s: %s", request.method, request.rel_url.raw_path, error)
         return await _refusal(request, error.status, str(error), error.details)
     except web.HTTPRequestEntityTooLarge:
         return await _refusal(request, 413, f"the body is larger than {BODY_LIMIT // 1024 // 1024} MiB")
+    except web.RequestPayloadError:
+        return await _refusal(request, 400, "read body: it is not encoded as its headers say")
+    except web.HTTPNotFound:
+        if not wire.path_of(request).startswith("/admin/"):
+            raise
+        return await _refusal(request, 404, f"there is no {request.method} {request.path} here")
     except web.HTTPException:
         raise
     except Exception:  # noqa: BLE001 - the door's one place: a bug answers 500, with its trace in the log only
-        _log.exception("%s %s failed", request.method, request.path)
+        # As it was sent: what is decoded may hold line breaks.
+        _log.exception("%s %s failed", request.method, request.rel_url.raw_path)
         told = "internal server error" if api.covers(wire.path_of(request)) else _BUG
         return await _refusal(request, 500, told)
 

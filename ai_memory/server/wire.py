@@ -17,7 +17,7 @@ from ai_memory.server.keys import BASE, EXTERNAL
 
 _log = logging.getLogger(__name__)
 
-#: Under which a request that was moved carries the path that was taken off.
+#: Under which a request without its base path carries that path.
 ROOT = web.RequestKey("root", str)
 #: What is logged, a line a request; hooks come by the thousand and are counted instead.
 _LOGGED = ("/v1/", "/oauth/", "/web/device", "/web/sign-")
@@ -79,14 +79,12 @@ def here(request: web.Request) -> str:
 
 
 def without_base(request: web.Request) -> web.Request:
-    """Give a request as it is without the base path, which it carries then (`request[ROOT]`)."""
-    base = request.app[BASE]
-    if path_of(request) == request.path:
-        return request
-    url = request.rel_url
-    moved = request.clone(rel_url=url.with_path(url.raw_path.removeprefix(base), encoded=True, keep_query=True))
-    moved[ROOT] = base
-    return moved
+    """Give a request as it is without the base path, which it carries then (`request[ROOT]`); or a proxy did."""
+    base, url = request.app[BASE], request.rel_url
+    if path_of(request) != request.path:
+        request = request.clone(rel_url=url.with_path(url.raw_path.removeprefix(base), encoded=True, keep_query=True))
+    request[ROOT] = base
+    return request
 
 
 def below(base: str, routes: Iterable[web.RouteDef]) -> list[web.RouteDef]:

@@ -92,7 +92,12 @@ def link_on_way(root: Path, path: str) -> str:
     way = root
     for name in path.split("/"):
         way /= name
-        if way.is_symlink():
+        try:
+            is_link = way.is_symlink()
+        except OSError:
+            # A name that no disk takes: nothing is there, or further on.
+            return ""
+        if is_link:
             return way.relative_to(root).as_posix()
     return ""
 

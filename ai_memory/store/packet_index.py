@@ -11,8 +11,9 @@ from ai_memory.model.ids import stored_id
 from ai_memory.store.sqlite import Database, marks
 
 _COLUMNS = "k.id, k.project, k.path, k.owner, k.draft, k.created, k.created_at, k.goal"
-#: A packet whose page is missing on disk, or cannot be read, is found again when it can.
-_READABLE = "JOIN pages p ON p.project = k.project AND p.path = k.path AND p.size >= 0"
+#: A packet whose page is missing on disk, or cannot be read, is found again when it can. A project has more pages than
+#: packets: these are read first.
+_READABLE = "CROSS JOIN pages p ON p.project = k.project AND p.path = k.path AND p.size >= 0"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,7 @@ import apsw
 
 from ai_memory.errors import StorageError
 from ai_memory.model.handoff import Handoff
+from ai_memory.model.ids import stored_id
 from ai_memory.model.scope import Project
 from ai_memory.model.tombstone import Tombstone
 from ai_memory.store.accounts import AccountRows
@@ -162,13 +163,14 @@ class State:
             (str(project_id) if project_id else "", limit),
         )
 
-    def count_open(self, *projects: UUID) -> int:
-        """Count the open handoffs of projects."""
+    def count_open(self, projects: Sequence[UUID]) -> dict[UUID, int]:
+        """Count the open handoffs of each of these projects that has any."""
         rows = self._database.all(
-            "SELECT count(*) FROM handoffs WHERE state = 'open' AND project IN (SELECT value FROM json_each(?))",
+            "SELECT project, count(*) FROM handoffs WHERE state = 'open' "
+            "AND project IN (SELECT value FROM json_each(?)) GROUP BY project",
             (_list([str(project) for project in projects]),),
         )
-        return int(rows[0][0])
+        return {stored_id(project): int(count) for project, count in rows}
 
     def newest_handoffs(self, projects: Sequence[UUID], limit: int, state: str = "") -> list[Handoff]:
         """List handoffs of projects, newest first, all or those in one state."""

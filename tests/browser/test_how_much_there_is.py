@@ -13,7 +13,7 @@ SCREENS = [
     *(f"/w/default/shop{each}" for each in ("", "/pages", "/sessions", "/handoffs", "/packets")),
 ]
 SCREENS += ["/search", "/search?q=word", "/timeline", "/graph", "/status"]
-OF_SHOP = ["?workspace=default&project=shop"]
+OF_SHOP = "?workspace=default&project=shop"
 MANY = 10_000
 KINDS = ("decisions", "gotchas", "concepts", "procedures", "notes")
 
@@ -43,13 +43,13 @@ def test_with_nothing_every_screen_says_what_to_do_next(desk_at, tmp_path_factor
         assert desk.faults() == []
         own.memory.projects.create("default", "shop")
         empty = [each for each in SCREENS if "/shop" in each]
-        assert look(desk, [*SCREENS, *(f"/timeline{each}" for each in OF_SHOP)], empty=empty) == []
+        assert look(desk, [*SCREENS, f"/timeline{OF_SHOP}"], empty=empty) == []
         desk.opens("/web/w/default/shop")
         desk.photographs("project-with-nothing-1440-light")
         assert desk.faults() == []
         shop = own.memory.projects.named("default", "shop")
         own.memory.pages.write(shop, "notes/first.md", "One word.", Fields(title="The first"), Writer("codex"))
-        assert look(desk, [*SCREENS, "/w/default/shop/p/notes/first.md", *(f"/graph{each}" for each in OF_SHOP)]) == []
+        assert look(desk, [*SCREENS, "/w/default/shop/p/notes/first.md", f"/graph{OF_SHOP}"]) == []
         for path in ("", "/w/default/shop/pages?folder=notes", "/search?q=word", "/timeline", "/graph"):
             assert desk.opens(f"/web{path}").get_by_text("The first").count() >= (path != ""), path
 

@@ -37,7 +37,7 @@ SCREENS = {
     "timeline": (lambda s: "/web/timeline", ["Invoice totals are off by a cent"]),
     "graph": (lambda s: "/web/graph", ["VAT is rounded per invoice"]),
     "status": (lambda s: "/web/status", ["Status"]),
-    "nothing-found": (lambda s: "/web/search?q=zzzzqqqq", ["Nothing fits."]),
+    "nothing-found": (lambda s: "/web/search?q=zzzzqqqq", ["zzzzqqqq"]),
 }
 
 

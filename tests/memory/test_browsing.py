@@ -334,7 +334,7 @@ def test_the_overview_of_a_project_is_its_briefing_its_health_and_its_newest_ope
         "briefing": world.memory.briefing.of(shop, 3).as_json(),
         "health": browsing.health([shop], 3).as_json(),
     }
-    assert world.memory.stores.state.count_open(shop.id) == 2
+    assert world.memory.stores.state.count_open([shop.id]) == {shop.id: 2}
 
 
 def test_the_overview_of_a_workspace_adds_up_its_projects(world, browsing, shop, ids):
@@ -390,11 +390,11 @@ def test_handoffs_come_newest_first_all_or_those_in_one_state(world, browsing, s
         world.passes(minutes=1)
         left.append(world.memory.handoffs.begin(shop, summary=summary))
     cancelled = world.memory.handoffs.cancel(shop, left[1].id)
-    assert browsing.handoffs(shop, limit=10) == [left[2], cancelled, left[0]]
-    assert browsing.handoffs(shop, limit=1) == [left[2]]
-    assert browsing.handoffs(shop, state="open", limit=10) == [left[2], left[0]]
-    assert browsing.handoffs(shop, state="accepted", limit=10) == []
-    assert browsing.handoffs(world.memory.projects.create("default", "bank"), limit=10) == []
+    assert browsing.handoffs([shop], limit=10) == [left[2], cancelled, left[0]]
+    assert browsing.handoffs([shop], limit=1) == [left[2]]
+    assert browsing.handoffs([shop], state="open", limit=10) == [left[2], left[0]]
+    assert browsing.handoffs([shop], state="accepted", limit=10) == []
+    assert browsing.handoffs([world.memory.projects.create("default", "bank")], limit=10) == []
 
 
 # What to narrow a search to

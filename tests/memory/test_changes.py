@@ -110,6 +110,46 @@ def test_events_and_handoffs_are_noted(world, told, ids):
     assert told() == {("shop", "handoffs")}
 
 
+def test_a_session_that_moves_changes_both_projects(world, told, ids):
+    world.works(ids[0])
+    world.memory.sessions.settle()
+    (shop,) = world.memory.projects.all()
+    world.memory.projects.create("default", "atlas")
+    told()
+    world.memory.moves.move_session(shop, UUID(ids[0]), "atlas", confirm=True, force=True)
+    assert {("shop", "sessions"), ("atlas", "sessions")} <= told()
+
+
+@pytest.mark.parametrize("what", ["session", "page", "project"])
+def test_the_last_change_of_a_purge_comes_when_nothing_is_left(world, monkeypatch, ids, what):
+    world.works(ids[0])
+    memory = world.memory
+    (shop,) = memory.projects.all()
+    memory.pages.write(shop, "notes/a.md", "Text.", Fields(), ANA)
+    memory.sessions.settle()
+    left = []
+    note = memory.stores.changes.note
+
+    def looking(project_id, what):
+        note(project_id, what)
+        left.append((memory.browsing.pages(shop), memory.sessions.known(shop, ids[0])))
+
+    monkeypatch.setattr(memory.stores.changes, "note", looking)
+    if what == "session":
+        memory.purge.session(shop, UUID(ids[0]), confirm=True, force=True)
+    elif what == "page":
+        memory.purge.page(shop, "notes/a.md", confirm=True)
+    else:
+        memory.purge.project(shop, confirm=True, force=True)
+    pages, session = left[-1]
+    kept = {
+        "session": (["notes/a.md"], False),
+        "page": ([f"sessions/{ids[0]}.md"], True),
+        "project": ([], False),
+    }
+    assert ([page.row.path for page in pages], session is not None) == kept[what]
+
+
 def test_a_later_run_has_greater_numbers(world):
     world.memory.projects.create("default", "shop")
     newest = world.memory.stores.changes.newest

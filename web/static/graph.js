@@ -7,6 +7,7 @@
   const canvas = stage.querySelector("canvas");
   const tip = stage.querySelector(".tip");
   const busy = stage.querySelector(".busy");
+  const buttons = stage.querySelector(".zoom");
   const list = root.querySelector(".list ol");
   const seek = document.getElementById("seek");
   const fit = document.getElementById("fit");
@@ -15,6 +16,7 @@
 
   const LISTED = 200; // as many as the server lists
   const LABELS = 25;
+  const FEW = 150;
   const ALWAYS = 10; // so many names however small the drawing is
   const NEAREST = 6;
   const FARTHEST = 0.02;
@@ -176,14 +178,19 @@
   // Names of pages, the most important first, where there is room; then those of edges.
   const names = (typed, isBright) => {
     const taken = [];
-    const put = (text, x, y, colour) => {
+    // No name is below the buttons; and where there are few dots, none stands on one.
+    const corner = { left: buttons.offsetLeft, right: width, top: 0, bottom: buttons.offsetTop + buttons.offsetHeight };
+    const dotted = nodes.length > FEW ? [] : nodes.filter((node) => node.isSeen).map(({ px, py, pr }) => ({ left: px - pr, right: px + pr, top: py - pr, bottom: py + pr }));
+    const isOver = (one, other) => one.left < other.right && one.right > other.left && one.top < other.bottom && one.bottom > other.top;
+    const put = (text, x, y, colour, others = dotted) => {
       const room = { left: x, right: x + widthOf(text), top: y - 8, bottom: y + 8 };
-      if (taken.some((other) => room.left < other.right && room.right > other.left && room.top < other.bottom && room.bottom > other.top)) return;
+      if (x < 0 || room.right > width || [corner, ...taken, ...others].some((other) => isOver(room, other))) return false;
       taken.push(room);
       pen.strokeStyle = colours.ground;
       pen.strokeText(text, x, y);
       pen.fillStyle = colour;
       pen.fillText(text, x, y);
+      return true;
     };
     pen.textBaseline = "middle";
     pen.lineJoin = "round";
@@ -193,8 +200,10 @@
     for (const node of named) {
       if (taken.length >= LABELS) break;
       if (!node.isSeen || !isBright(node)) continue;
-      const [right, long] = [node.px + node.pr + 4, widthOf(node.label)];
-      put(node.label, right + long > width ? node.px - node.pr - 4 - long : right, node.py, colours.ink);
+      const [far, long] = [node.pr + 4, widthOf(node.label)];
+      const places = [[far, 0], [-far - long, 0], [-long / 2, far + 8], [-long / 2, -far - 8]];
+      const beside = (others) => places.some(([x, y]) => put(node.label, node.px + x, node.py + y, colours.ink, others));
+      beside(dotted) || (node.number < ALWAYS && beside([]));
     }
     for (const { source, target, type } of typed.slice(0, LABELS)) {
       put(type, (source.px + target.px - widthOf(type)) / 2, (source.py + target.py) / 2, colours.accent);
@@ -351,7 +360,7 @@
     event.preventDefault();
     KEYS[event.key]();
   });
-  stage.querySelector(".zoom").addEventListener("click", (event) => {
+  buttons.addEventListener("click", (event) => {
     const factor = event.target.dataset.zoom;
     if (factor === undefined) return;
     Number(factor) ? zoom(Number(factor)) : all();

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from ai_memory.memory.changes import Change
 from ai_memory.memory.projects import Projects
-from ai_memory.server import asked
+from ai_memory.server.api.route import optional_project
 from ai_memory.server.keys import MEMORY
 
 #: How often each reader's changes are looked at, and how often it hears at least something, in seconds.
@@ -62,7 +62,8 @@ READERS = web.AppKey("readers", Readers)
 
 async def events(request: web.Request) -> web.StreamResponse:
     """Open a stream of what changes: everywhere, or in the project that the query names."""
-    project = await asyncio.to_thread(asked.optional_project, request.app[MEMORY], request.query)
+    named = (request.query.get(name, "") for name in ("workspace", "project"))
+    project = await asyncio.to_thread(optional_project, request.app[MEMORY], *named)
     readers = request.app[READERS]
     if readers.are_too_many:
         message = f"{_MOST_READERS} readers listen already: come back later"

@@ -96,6 +96,7 @@ async def _shared(request: web.Request, response: web.StreamResponse) -> None:
     if not wire.path_of(request).startswith(f"{_ROOT}/"):
         return
     response.headers.add("Vary", "Authorization, Cookie, Origin")
+    response.headers["X-Content-Type-Options"] = "nosniff"
     if is_from_allowed_origin(request, wire.path_of(request)):
         response.headers["Access-Control-Allow-Origin"] = request.headers["Origin"]
         response.headers["Access-Control-Allow-Credentials"] = "true"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from ai_memory.errors import NotFoundError
 from ai_memory.memory.browsing import Health, HealthPage
 from ai_memory.model.handoff import stamp
 from ai_memory.model.scope import Project
@@ -56,11 +55,7 @@ def _workspace_overview(ask: Ask) -> object:
 
 
 def _of_workspace(ask: Ask) -> list[Project]:
-    wanted = ask.values["workspace"]
-    workspace = ask.memory.projects.workspace(wanted)
-    if workspace is None:
-        raise NotFoundError(f"there is no workspace {wanted}: /api/v1/workspaces lists those that there are")
-    return [project for project in ask.memory.projects.all() if project.workspace_id == workspace.id]
+    return ask.memory.projects.of_workspace(ask.values["workspace"])
 
 
 def _of_project(ask: Ask) -> list[Project]:

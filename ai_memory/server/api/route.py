@@ -154,6 +154,18 @@ def project_named(memory: Memory, workspace: str, project: str) -> Project:
     return found
 
 
+def optional_project(memory: Memory, workspace: str, project: str) -> Project | None:
+    """Find a project that need not be named, None where nothing is.
+
+    Raises:
+        BadRequestError: one of the two names is missing.
+        NotFoundError: there is none.
+    """
+    if bool(workspace) != bool(project):
+        raise BadRequestError("workspace and project must be provided together")
+    return project_named(memory, workspace, project) if project else None
+
+
 def _etags(request: web.Request) -> tuple[ETag, ...]:
     try:
         return request.if_none_match or ()

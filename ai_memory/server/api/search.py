@@ -11,7 +11,7 @@ from ai_memory.memory.recall import Hit
 from ai_memory.model.scope import Project
 from ai_memory.server import asked
 from ai_memory.server.api.parameters import Parameter, clamped, limit, text
-from ai_memory.server.api.route import Ask, Route, project_named
+from ai_memory.server.api.route import Ask, Route, optional_project, project_named
 from ai_memory.server.api.shapes import many, named
 
 #: Of so many projects at once.
@@ -66,9 +66,8 @@ def _projects(
         if any(not (each and other) for each, other in scopes):
             raise BadRequestError("each scope needs both, a workspace and a project")
         return [project_named(memory, *scope) for scope in scopes]
-    if bool(workspace) != bool(project):
-        raise BadRequestError("workspace and project must be provided together")
-    return [project_named(memory, workspace, project)] if project else None
+    one = optional_project(memory, workspace, project)
+    return [one] if one else None
 
 
 def _hits(memory: Memory, question: str, projects: list[Project] | None, count: int) -> object:

@@ -48,7 +48,7 @@ def _observations(ask: Ask) -> object:
 
 def _handoffs(ask: Ask) -> object:
     values = ask.values
-    found = ask.memory.browsing.handoffs(ask.project, state=values["state"], limit=values["limit"])
+    found = ask.memory.browsing.handoffs([ask.project], state=values["state"], limit=values["limit"])
     return {"handoffs": [_told(each) for each in found]}
 
 

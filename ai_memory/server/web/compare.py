@@ -10,7 +10,7 @@ from itertools import islice, zip_longest
 
 from ai_memory.model.page import page_path
 from ai_memory.server.web.screen import Screen, Values, Visit
-from ai_memory.store.page_index import MISSING, Version
+from ai_memory.store.page_index import Version
 
 #: Versions that one can choose from.
 _OFFERED = 200
@@ -53,9 +53,9 @@ def compare(visit: Visit) -> Values:
     """Compare two revisions of a page: `old` (without it the one before the other), `new` (without it the newest)."""
     memory, project, path = visit.memory, visit.project, page_path(visit.path["path"])
     versions = memory.pages.history(project, path, _OFFERED)
-    row = memory.stores.pages.page(project.id, path)
+    row = memory.pages.listed(project, path)
     # Somebody edited the file, and it is not committed yet.
-    is_ahead = bool(row and row.size != MISSING and row.blob != versions[0].blob)
+    is_ahead = bool(row and row.blob != versions[0].blob)
     new = _revision(visit.asked("new"), versions) or ("" if is_ahead else versions[0].revision)
     old = _revision(visit.asked("old"), versions) or _before(new, versions)
     diff = memory.pages.diff(project, path, old, new) if old else ""
@@ -65,7 +65,7 @@ def compare(visit: Visit) -> Values:
         "project": project,
         "path": path,
         "title": row.title if row else path,
-        "is_there": bool(row and row.size != MISSING),
+        "is_there": bool(row),
         "is_ahead": is_ahead,
         "versions": versions,
         "others": [each for each in (old, new) if each and all(each != version.revision for version in versions)],

@@ -10,7 +10,7 @@ from ai_memory.errors import NotFoundError
 from ai_memory.model.scope import Project
 from ai_memory.server.web.screen import Screen, Values, Visit
 
-_DAYS = 30
+_DAYS, _HANDOFFS = 30, 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +27,17 @@ class ProjectCard:
 def home(visit: Visit) -> Values:
     """List all projects, the one where something last happened first in its workspace."""
     memory = visit.memory
-    cards = _cards(visit, [project for project, _, _ in memory.projects.listing()])
+    cards = _cards(visit, memory.projects.all())
+    by_id = {card.project.id: card.project for card in cards}
     workspaces: dict[str, list[ProjectCard]] = {}
     for card in cards:
         workspaces.setdefault(card.project.workspace, []).append(card)
     return {
         "workspaces": workspaces,
-        "handoffs": [(memory.projects.get(each.project_id), each) for each in memory.handoffs.open(None, 20)],
+        "handoffs": [
+            (by_id[each.project_id], each)
+            for each in memory.browsing.handoffs(list(by_id.values()), state="open", limit=_HANDOFFS)
+        ],
         "troubles": memory.troubles(),
         "counts": {
             "projects": len(cards),
@@ -46,29 +50,22 @@ def home(visit: Visit) -> Values:
 def workspace(visit: Visit) -> Values:
     """List the projects of a workspace."""
     name = visit.path["workspace"]
-    projects = [project for project, _, _ in visit.memory.projects.listing() if project.workspace == name]
+    projects = visit.memory.projects.of_workspace(name)
     if not projects:
-        raise NotFoundError(f"there is no workspace {name}, or nothing in it")
-    return {
-        "name": name,
-        "cards": _cards(visit, projects),
-        "overview": visit.memory.browsing.overview(projects, 10),
-    }
+        raise NotFoundError(f"there is no project in workspace {name}")
+    overview = visit.memory.browsing.overview(projects, 10)
+    return {"name": projects[0].workspace, "cards": _cards(visit, projects), "overview": overview}
 
 
 def _cards(visit: Visit, projects: Sequence[Project]) -> list[ProjectCard]:
+    """Say of projects what a list shows."""
     memory = visit.memory
-    totals = {project.id: pages for project, pages, _ in memory.projects.listing()}
+    pages = {project.id: count for project, count, _ in memory.projects.listing()}
     days, last = memory.activity.days(projects, _DAYS), memory.activity.last()
+    handoffs = memory.browsing.count_open(projects)
     cards = [
-        ProjectCard(
-            project,
-            totals.get(project.id, 0),
-            memory.stores.state.count_open(project.id),
-            last.get(project.id),
-            days.get(project.id, [0] * _DAYS),
-        )
-        for project in projects
+        ProjectCard(each, pages.get(each.id, 0), handoffs.get(each.id, 0), last.get(each.id), days[each.id])
+        for each in projects
     ]
     never = datetime.min.replace(tzinfo=visit.now.tzinfo)
     return sorted(cards, key=lambda card: (card.last or never, card.project.name), reverse=True)

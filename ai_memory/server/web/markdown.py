@@ -57,11 +57,17 @@ _SCHEME = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]*:")
 _BARE = re.compile(r"\bhttps?://[^\s<>\"`|]{1,2000}")
 _TRAILING = ".,;:!?*_~'\"“”‘’)]}」』）】。，、"
 _LANGUAGES = frozenset(
-    "bash c c# c++ clojure cmake cpp csharp css dart diff docker dockerfile elixir elm erlang fish go golang "
+    "bash c c# c++ clojure cmake cpp csharp css dart diff docker dockerfile elixir elm erlang go golang "
     "graphql groovy haskell hcl html ini java javascript js json jsx julia kotlin lua make makefile nginx nix objc "
-    "perl php postgresql powershell proto protobuf ps1 py pycon python r rb rs ruby rust sass scala scss sh "
+    "perl php postgresql powershell proto protobuf ps1 py pycon python r rb rs ruby rust sass scss sh "
     "shell sql swift tcl terraform tf toml ts tsx typescript vue xml yaml yml zig zsh".split()
 )
+#: Lexers of the family of C look for the end of so many blanks from each of them, in one step that nothing stops.
+_BLANKS = re.compile(r"\s{100}")
+#: The lexer of shells, which these use, reads the backslashes behind a `$'` without an end in every way that there is:
+#: fifty of them take seconds, sixty for ever. Those of fish and Scala do so behind every quotation mark.
+_SHELLS = frozenset("bash docker dockerfile make makefile sh shell zsh".split())
+_BACKSLASHES = 2
 #: In what was cleaned no text holds a "<", and no attribute a quotation mark.
 _TAG = re.compile(r'<[a-z0-9]+(?: [a-z-]+="[^"]*")+>')
 _ID = re.compile(r'( id="| href="#)')
@@ -213,7 +219,7 @@ def _is_bare(place: Place) -> bool:
 def _parser() -> MarkdownIt:
     parser = MarkdownIt("js-default", {"maxNesting": _DEPTH, "tasklists": True})
     parser.use(footnote_plugin, inline=False)
-    parser.validateLink = lambda url: not _SCHEME.match(url) or bool(_OUTWARD.match(url))  # type: ignore[method-assign]
+    parser.validateLink = lambda url: not _SCHEME.match(url) or _is_outward(url)  # type: ignore[method-assign]
     parser.inline.ruler.before("link", "page_link", _page_link)
     parser.core.ruler.before("inline", "tangles", _tangles)
     parser.core.ruler.before("footnote_tail", "all_footnotes", _all_footnotes)
@@ -340,7 +346,7 @@ def _opening(token: Token, showing: _Showing) -> tuple[str, str]:
     if "place" in token.meta:
         return showing.opening(token.meta["place"])
     href = str(token.attrs["href"])
-    if _OUTWARD.match(href):
+    if _is_outward(href):
         return "a", _outward(href)
     if href.startswith("#"):
         anchor = anchor_of(href[1:])
@@ -429,7 +435,7 @@ def _with_bare_links(text: str) -> str:
     done = 0
     for bare in _BARE.finditer(text):
         url = _trimmed(bare[0])
-        if _OUTWARD.match(url):
+        if _is_outward(url):
             pieces += [escape(text[done : bare.start()]), f"{_outward(url)}{escape(url)}</a>"]
             done = bare.start() + len(url)
     return "".join([*pieces, escape(text[done:])])
@@ -445,9 +451,14 @@ def _trimmed(url: str) -> str:
 def _image(token: Token, showing: _Showing) -> str:
     label = _html(token.children or (), showing) or "image"
     source = str(token.attrs["src"])
-    if token.meta["is_linked"] or "<a " in label or not _OUTWARD.match(source):
+    if token.meta["is_linked"] or "<a " in label or not _is_outward(source):
         return f'<span class="image">{label}</span>'
     return f"{_outward(source, 'image')}{label}</a>"
+
+
+def _is_outward(address: str) -> bool:
+    # What is no address to a browser ("https://a.test)](") would be left as a link to nowhere.
+    return bool(_OUTWARD.match(address)) and ' href="' in _cleaner().clean(f"{_outward(address)}</a>")
 
 
 def _outward(address: str, kind: str = "outward") -> str:
@@ -466,6 +477,8 @@ def _fence(token: Token, showing: _Showing) -> str:
 def _coloured(code: str, language: str, showing: _Showing) -> str:
     """Write code with classes for its colours, "" where it is too long, too slow to read or in no known language."""
     if language not in _LANGUAGES or len(code) > _COLOURED or _MARK in code or showing.seconds <= 0:
+        return ""
+    if _BLANKS.search(code) or (language in _SHELLS and "$'" in code and code.count("\\") > _BACKSLASHES):
         return ""
     pieces = []
     lexer = _lexer(language)

@@ -8,6 +8,7 @@ import logging
 from aiohttp import web
 
 from ai_memory.config import Settings
+from ai_memory.errors import NotFoundError
 from ai_memory.server import wire
 from ai_memory.server.keys import ADDRESSES, BASE, UI
 from ai_memory.server.web import (
@@ -96,13 +97,20 @@ def mount(app: web.Application) -> None:
     slug, base = app[ADDRESSES].slug, app[BASE]
     routes = [*(web.get(path, _icon) for path in OPEN)]
     if app[UI]:
-        routes += [web.get(slug or "/", shell.answer), web.get(slug + "/{rest:.*}", shell.answer)]
+        routes += [web.get(slug or "/", _front_end), web.get(slug + "/{rest:.*}", _front_end)]
     else:
         routes += [web.get(slug + screen.route, screen.answer) for screen in SCREENS]
         routes += [web.RouteDef(each.method, slug + each.path, each.handler, each.kwargs) for each in ROUTES]
         routes += [web.get(slug or "/", SCREENS[0].answer)] if slug else []
         routes += [web.get(slug + "/{rest:.*}", nowhere)]
     app.add_routes(wire.below(base, routes))
+
+
+async def _front_end(request: web.Request) -> web.StreamResponse:
+    """GET below the slug: a front end of one's own; where that is the root, other doors are not of it."""
+    if not covers(request, wire.path_of(request)):
+        raise NotFoundError(f"there is no {request.method} {request.path} here")
+    return await shell.answer(request)
 
 
 async def _icon(_: web.Request) -> web.Response:

@@ -17,8 +17,8 @@ from ai_memory.errors import BadRequestError, NotFoundError
 from ai_memory.memory.accounts import OWNER
 from ai_memory.memory.memory import Memory
 from ai_memory.memory.pages import Target, View
+from ai_memory.memory.records import Found
 from ai_memory.model.links import Link, links_of
-from ai_memory.model.packet_page import FOLDER
 from ai_memory.model.page import page_path
 from ai_memory.model.scope import Project
 from ai_memory.server import asked
@@ -50,7 +50,7 @@ class VersionRow:
 def show(visit: Visit) -> Values:
     """Show a page as it is (`revision`, `at` and `version` are not asked for), or as it was."""
     memory, project, path = visit.memory, visit.project, page_path(visit.path["path"])
-    versions = memory.stores.pages.history(project.id, path, _VERSIONS)
+    versions = memory.pages.versions(project, path, _VERSIONS)
     revision, at = _asked(visit, versions)
     values: dict[str, object] = {"scope": project, "project": project, "path": path, "date": visit.asked("at")}
     try:
@@ -101,8 +101,24 @@ def _content(visit: Visit, view: View, *, is_former: bool) -> Values:
         "backlinks": [(target, _address_of(visit, target)) for target in view.backlinks],
         "front": [(key, _told(value)) for key, value in view.front.items() if key != "seal"],
         "session": _session_of(memory, project, view.path),
-        "packet": _packet_of(memory, project, view.path),
+        "packet": memory.packets.on_page(OWNER, project, view.path),
+        "connections": () if is_former else _connections(visit, view),
     }
+
+
+def _connections(visit: Visit, view: View) -> list[tuple[str, Found, str]]:
+    """List the records that a record is connected with: in which way, which, and their addresses."""
+    record = view.front.get("record")
+    try:
+        found = visit.memory.records.connected(record) if isinstance(record, str) else None
+    except NotFoundError:
+        found = None
+    # Of a copy the other one is meant.
+    if found is None or (found.found.project.id, found.found.record.path) != (view.project.id, view.path):
+        return []
+    ways = [(f"this {relation.relationship}", other) for relation, other in found.outgoing]
+    ways += [(f"{relation.relationship} this", other) for relation, other in found.incoming]
+    return [(way, other, visit.at.page(other.project, other.record.path)) for way, other in ways if other]
 
 
 def _past(versions: Sequence[Version], former: Version | None) -> Values:
@@ -152,18 +168,6 @@ def _told(value: object) -> str:
 def _session_of(memory: Memory, project: Project, path: str) -> object:
     session_id = session_of(path)
     return memory.sessions.known(project, str(session_id)) if session_id else None
-
-
-def _packet_of(memory: Memory, project: Project, path: str) -> str:
-    """Give the id of the packet that a page is, "" for none that may be shown."""
-    if not path.startswith(f"{FOLDER}/"):
-        return ""
-    packet_id = memory.stores.packets.at([path]).get((project.id, path), "")
-    try:
-        return memory.packets.get(OWNER, packet_id).packet.id if packet_id else ""
-    except NotFoundError:
-        # A user's own, or a draft.
-        return ""
 
 
 async def raw(request: web.Request) -> web.Response:

@@ -50,12 +50,12 @@ def chosen(visit: Visit) -> Chosen:
         NotFoundError: there are none such.
     """
     workspace, name = visit.asked("workspace"), visit.asked("project")
-    everything = visit.memory.projects.all()
-    if workspace and name:
-        # A project that was renamed is found by its former name, too.
-        projects = [visit.memory.projects.named(workspace, name)]
-    else:
-        projects = [each for each in everything if workspace in ("", each.workspace) and name in ("", each.name)]
+    found = visit.memory.projects
+    everything = found.all()
+    # What was renamed is found by its former name, too.
+    named = found.named(workspace, name) if workspace and name else None
+    beside = found.of_workspace(named.workspace if named else workspace) if workspace else everything
+    projects = [named] if named else [each for each in beside if name in ("", each.name)]
     if not projects and (workspace or name):
         raise NotFoundError(f"there is no project {name}" if name else f"there is no workspace {workspace}")
     return Chosen(
@@ -63,5 +63,5 @@ def chosen(visit: Visit) -> Chosen:
         project=projects[0].name if name else "",
         projects=projects,
         workspaces=sorted({each.workspace for each in everything}),
-        names=sorted({each.name for each in everything if workspace in ("", each.workspace)}),
+        names=sorted({each.name for each in beside}),
     )

@@ -23,6 +23,7 @@ _HITS, _LAST = 20, 50
 _RECENT = 12
 #: From the last moment of a day to the first of the day after.
 _NEXT = timedelta(microseconds=1)
+_LAST_DAY = date.max - timedelta(days=2)
 _MARKED = re.compile(r"<mark>(.*?)</mark>", re.DOTALL)
 
 
@@ -110,7 +111,9 @@ def _day(visit: Visit, name: str) -> Moment | None:
     if not said:
         return None
     try:
-        return moment_of(date.fromisoformat(said).isoformat(), visit.now.astimezone(UTC))
+        day = date.fromisoformat(said)
+        # Nothing comes after the last day that there is.
+        return moment_of(min(day, _LAST_DAY).isoformat(), visit.now.astimezone(UTC))
     except ValueError:
         raise BadRequestError(f"{name} is no day: write it as 2026-11-21") from None
 

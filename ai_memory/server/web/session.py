@@ -11,18 +11,18 @@ from ai_memory.client.agents import agent_named
 from ai_memory.compile.session_page import session_path, title_of
 from ai_memory.errors import NotFoundError
 from ai_memory.memory.accounts import OWNER
-from ai_memory.memory.memory import Memory
 from ai_memory.model.event import Kind, Observation
 from ai_memory.model.handoff import Handoff
 from ai_memory.model.links import links_of
-from ai_memory.model.scope import Project
-from ai_memory.model.session import Session
 from ai_memory.server.web.markdown import apart, rendered
 from ai_memory.server.web.page import addressing
 from ai_memory.server.web.screen import Screen, Values, Visit
+from ai_memory.server.web.work import session_address
 
 #: Observations of a screen.
 _SHOWN = 100
+#: Handoffs that it left or took.
+_HANDOFFS = 5
 _FURTHEST = 1_000_000_000
 _TITLES = {
     Kind.SESSION_START: "Session opened",
@@ -66,7 +66,8 @@ def show(visit: Visit) -> Values:
     offset = min(offset, max(len(observations) - 1, 0)) // _SHOWN * _SHOWN
     agent = agent_named(session.agent)
     path = session_path(session.id)
-    page = memory.stores.pages.named([(project.id, path)])
+    left, taken = memory.handoffs.of_session(session)
+    packet_page = memory.sessions.packet_page(project, session)
     return {
         "scope": project,
         "project": project,
@@ -80,30 +81,22 @@ def show(visit: Visit) -> Values:
         "last_page": -(-len(observations) // _SHOWN),
         "offset": offset,
         "step": _SHOWN,
-        "path": path if page else "",
-        "packet": _packet(memory, project, session),
-        "left": memory.stores.state.left_by(session.id, project.id)[:5],
-        "taken": [_with_source(memory, each) for each in memory.stores.state.taken_by(session.id, project.id)[:5]],
-        "elsewhere": memory.sessions.elsewhere(session),
+        "path": path if memory.pages.listed(project, path) else "",
+        "packet": memory.packets.on_page(OWNER, project, packet_page) if packet_page else "",
+        "left": left[:_HANDOFFS],
+        "taken": [(each, _source(visit, each)) for each in taken[:_HANDOFFS]],
+        "elsewhere": [
+            (home, part, session_address(visit, home, part.id) if part.counts else "")
+            for home, part in memory.sessions.elsewhere(session)
+        ],
         "state": "over" if session.is_over else "at work" if session.in_turn else "waiting for its user",
     }
 
 
-def _with_source(memory: Memory, handoff: Handoff) -> tuple[Handoff, Project | None]:
-    """Give a handoff, and the project of the session that left it where that can be shown."""
-    home = memory.projects.known(handoff.project_id)
-    is_there = home and handoff.from_session and memory.stores.index.session(home.id, handoff.from_session)
-    return handoff, home if is_there else None
-
-
-def _packet(memory: Memory, project: Project, session: Session) -> str:
-    """Give the id of the newest packet of a session that who runs the server may read, "" for none."""
-    path = memory.sessions.packet_page(project, session)
-    packet_id = memory.stores.packets.at([path]).get((project.id, path), "") if path else ""
-    try:
-        return memory.packets.get(OWNER, packet_id).packet.id if packet_id else ""
-    except NotFoundError:
-        return ""
+def _source(visit: Visit, handoff: Handoff) -> str:
+    """Give the address of the session that left a handoff, "" where none can be shown."""
+    home = visit.memory.projects.known(handoff.project_id)
+    return session_address(visit, home, handoff.from_session) if home else ""
 
 
 def _told(visit: Visit, observations: Sequence[Observation], first: int, path: str) -> list[Said]:

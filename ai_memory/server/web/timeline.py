@@ -61,9 +61,7 @@ def timeline(visit: Visit) -> Values:
         where.projects, kinds=kinds, before=Place.of(said) if said else None, limit=_SHOWN + 1
     )
     cards = _cards(visit, entries[:_SHOWN])
-    ids = [project.id for project in where.projects]
-    sessions, _ = memory.stores.index.counts_of(ids)
-    pages = memory.stores.page_lists.kinds(ids, visit.now)
+    sessions, pages = memory.browsing.count_sessions(where.projects), memory.browsing.kinds(where.projects)
     choice = {**where.asked, "kind": kinds}
     return {
         "scope": where.one,
@@ -82,7 +80,7 @@ def timeline(visit: Visit) -> Values:
 
 def _cards(visit: Visit, entries: Sequence[Entry]) -> list[Card]:
     places = {(each.project.id, _page_of(each)) for each in entries if not each.deleted}
-    previews = visit.memory.stores.page_lists.previews(places)
+    previews = visit.memory.browsing.previews(places)
     cards, told = [], set()
     for each in entries:
         # An older version said something else.

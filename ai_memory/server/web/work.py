@@ -8,6 +8,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from ai_memory.compile.session_page import session_path
+from ai_memory.errors import NotFoundError
 from ai_memory.memory.packets import OWNER
 from ai_memory.model.handoff import Handoff
 from ai_memory.model.scope import Project
@@ -60,8 +61,8 @@ def sessions(visit: Visit) -> Values:
 def handoffs(visit: Visit) -> Values:
     """Show the handoffs of a project: open ones first, then what became of the others."""
     project, browsing = visit.project, visit.memory.browsing
-    still = browsing.handoffs(project, state="open", limit=_HANDOFFS)
-    over = [each for state in _OVER for each in browsing.handoffs(project, state=state, limit=_HANDOFFS)]
+    still = browsing.handoffs([project], state="open", limit=_HANDOFFS)
+    over = [each for state in _OVER for each in browsing.handoffs([project], state=state, limit=_HANDOFFS)]
     over.sort(key=lambda each: each.created_at, reverse=True)
     return {
         "scope": project,
@@ -101,10 +102,10 @@ def handoff_rows(visit: Visit, project: Project, handoffs: Sequence[Handoff]) ->
 
 def session_address(visit: Visit, project: Project, session: UUID | None) -> str:
     """Give the address of the view of a session, "" where the project has none or somebody deleted it."""
-    if session is None or visit.memory.sessions.known(project, str(session)) is None:
+    try:
+        return visit.at.session(project, visit.memory.sessions.named(project, str(session)).id) if session else ""
+    except NotFoundError:
         return ""
-    is_gone = visit.memory.stores.wiki.is_gone(project.id, session_path(session))
-    return "" if is_gone else visit.at.session(project, session)
 
 
 def _state(visit: Visit, session: Session) -> str:

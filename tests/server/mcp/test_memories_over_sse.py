@@ -106,6 +106,13 @@ async def test_an_open_session_is_closed_to_everybody_else(server, tokens):
     assert (await ana.call("list_memories"))["total"] == 0
 
 
+@pytest.mark.parametrize("path", ["/m/mcp/sse", "/mcp/sse"], ids=["kept by the proxy", "stripped by the proxy"])
+async def test_below_a_base_path_a_stream_says_where_to_send_to_from_outside(server_with, tokens, path):
+    ana = await opened(await server_with(base_path="/m"), ANA, path)
+    assert ana.path.startswith("/m/mcp/sse/messages?session_id=")
+    assert (await ana.call("list_memories"))["total"] == 0
+
+
 @pytest.mark.parametrize("other", ["/mcp/sse/wiki/messages", "/mcp/sse/messages?toolset=wiki", "/mcp/sse/messages"])
 async def test_no_way_around_leads_into_a_users_session(server, tokens, other):
     ana = await opened(server, ANA)

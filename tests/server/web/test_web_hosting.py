@@ -2,6 +2,7 @@
 
 import base64
 import http.client
+import json
 import re
 from urllib.parse import urlencode
 
@@ -106,6 +107,12 @@ def test_an_unsafe_path_is_taken_as_the_root(tmp_path_factory, caplog):
     with served(tmp_path_factory, base_path="/../x", web_slug='/"><b>') as own:
         assert ask(own, "/")[0] == 200
         assert "base_path '/../x' is no path" in caplog.text
+
+
+def test_what_is_not_there_below_admin_is_said_in_json(open_here):
+    status, headers, body = ask(open_here, "/admin/nowhere")
+    assert (status, headers.get_content_type()) == (404, "application/json")
+    assert json.loads(body) == {"error": "there is no GET /admin/nowhere here"}
 
 
 @pytest.mark.parametrize("prefix", ["/team/memory", ""], ids=["kept by the proxy", "stripped by the proxy"])
@@ -280,6 +287,17 @@ def test_a_front_end_gets_its_shell_for_every_path_that_is_no_file(front_end, pa
     assert (status, headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     said = '<base href="/m/web/"><meta name="ai-memory-base-path" content="/m">'
     assert body == f"<!-- <head> -->\n<html><head lang=en>{said}<title>Ours</title></head></html>"
+
+
+def test_a_front_end_at_the_root_takes_no_door_of_others(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("ui")
+    (folder / "index.html").write_text("<head></head>shell")
+    with served(tmp_path_factory, web_ui_dir=str(folder), web_slug="/") as own:
+        assert ["shell" in ask(own, path)[2] for path in ("/", "/projects/a", "/administered")] == [True] * 3
+        others = ("/admin/nowhere", "/api/v1/nowhere", "/auth/nowhere", "/hook", "/oauth/nowhere")
+        answers = [ask(own, path) for path in others]
+        assert [(status, "shell" in body) for status, _, body in answers] == [(404, False)] * 5
+        assert [headers.get_content_type() for _, headers, _ in answers[:3]] == ["application/json"] * 3
 
 
 def test_a_front_end_has_its_files_and_nothing_beside_them(front_end):

@@ -144,6 +144,23 @@ def test_code_that_is_slow_to_colour_is_plain():
     assert seen.text.split() == ["x", "int", "y;"]
 
 
+@pytest.mark.parametrize("blanks", [" ", "\t", "\n", "\n "], ids=["blanks", "tabs", "lines", "both"])
+def test_code_with_thousands_of_blanks_takes_no_time(blanks):
+    begun = time.thread_time()
+    tree("```c\na" + blanks * (9_000 // len(blanks)) + "b\n```")
+    assert time.thread_time() - begun < 1  # eight seconds if it were coloured
+
+
+@pytest.mark.parametrize("language", ["bash", "dockerfile", "fish", "make", "scala", "zsh"])
+@pytest.mark.parametrize("opening", ["$'", '"'], ids=["dollar", "quote"])
+def test_a_text_without_an_end_is_not_looked_through_for_ever(language, opening):
+    code = f"RUN \\\n\ta {opening}" + "\\" * 50
+    begun = time.thread_time()
+    seen = tree(f"```{language}\n{code}\n```")
+    assert time.thread_time() - begun < 0.5  # seconds, and with ten more for ever
+    assert seen.text.split() == code.split()
+
+
 # Headings
 
 
@@ -305,6 +322,21 @@ def test_links_that_markdown_would_hide_are_shown(body, paths):
     page = shown(body)
     assert [place for place in Tree(page.html).addresses if place.startswith("/w/")] == paths
     assert page.links == links_of("decisions/a.md", body)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "https://a.test)](",
+        "\\[o](https://a.test)](",
+        "https://a.test:port/",
+        "[o](https://a.test:port/)",
+        "![i](https://[/)",
+    ],
+    ids=["brackets", "escaped", "port", "link", "image"],
+)
+def test_what_is_no_address_to_a_browser_is_no_link(body):
+    assert Tree(shown(body).html).attributes("a") == []
 
 
 PIECES = [

@@ -129,7 +129,7 @@ def test_a_packet_leads_to_its_chain_its_handoff_and_its_page(own):
     links = see(own, id_of(2)).links
     assert links["goal 1"] == f"/web/w/default/shop/packet/{id_of(1)}"
     assert links["goal 3"] == f"/web/w/default/shop/packet/{id_of(3)}"
-    assert links["from other"] == f"/web/w/default/shop/handoffs#handoff-{own.left.id}"
+    assert links["from somebody"] == f"/web/w/default/shop/handoffs#handoff-{own.left.id}"
     assert links[f"packets/{id_of(2)}.md"] == f"/web/w/default/shop/p/packets/{id_of(2)}.md"
     assert links["# money"] == "/web/search?tag=money&workspace=default&project=shop"
 

@@ -151,6 +151,36 @@ def test_a_deleted_page_offers_its_last_version(own):
     assert look(own, shown.links["Compare with now"]).status == 200
 
 
+def test_a_record_leads_to_those_that_it_is_connected_with_and_back(own):
+    memory = own.memory
+    kept = [
+        memory.records.store(project, ANA, type_="note", content=content, importance=7)
+        for project, content in (("spice", "Saffron is dear."), ("kitchen", "Saffron burns."), ("kitchen", "Use less."))
+    ]
+    memory.records.connect(kept[0].uuid, kept[1].uuid, "related_to", ANA)
+    memory.records.connect(kept[2].uuid, kept[0].uuid, "supersedes", ANA)
+    memory.records.delete(kept[1].uuid, ANA)
+    addresses = [f"/web/w/default/{each.scope.project.name}/p/notes/records/{each.uuid}.md" for each in kept]
+    screen = look(own, addresses[0])
+    assert "supersedes this" in screen.text
+    assert screen.links["Use less."] == addresses[2]
+    assert "Saffron burns." not in screen.text
+    other = look(own, addresses[2])
+    assert (other.links["Saffron is dear."], "this supersedes" in other.text) == (addresses[0], True)
+
+
+def test_nothing_about_a_deleted_page_leads_nowhere(own):
+    own.memory.pages.write(own.shop, "alone/here.md", "Soon gone.", Fields(), ANA)
+    own.memory.pages.delete(own.shop, "alone/here.md", ANA)
+    address = f"{SHOP}/p/alone/here.md"
+    gone = look(own, address)
+    last = look(own, gone.links["Show its last version"])
+    links = {each for each in (*gone.links.values(), *last.links.values()) if each.startswith("/")}
+    assert {each for each in links if ask(own, each)[0] != 200} <= {address}
+    assert address not in last.links.values()
+    assert "It is deleted by now." in last.text
+
+
 @pytest.mark.parametrize("path", ["notes/never.md", "notes/../x.md", "notes//x.md", "%00.md", "notes"])
 def test_a_page_that_never_was_is_not_found(own, path):
     assert ask(own, f"{SHOP}/p/{path}")[0] in (404, 422)

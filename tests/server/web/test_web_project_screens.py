@@ -1,3 +1,4 @@
+import re
 import uuid
 
 import pytest
@@ -121,6 +122,14 @@ def test_an_overview_counts_what_somebody_should_look_at(own):
     assert "Stale" not in text
 
 
+def test_each_day_on_which_something_happened_is_a_bar_and_the_busiest_is_the_highest(own):
+    line, bars = look(own, "/web/w/default/shop").elements("path")
+    assert line == {"class": "none", "d": "M0 19.5H119"}
+    assert re.fullmatch(r"(M\d+ 20v-[\d.]+h3v[\d.]+z)+", bars["d"])
+    assert max(float(height) for height in re.findall(r"v-([\d.]+)", bars["d"])) == 18
+    assert look(own, "/web/w/default/empty").elements("path") == [line]
+
+
 def test_records_of_sessions_are_no_knowledge(own):
     text = look(own, "/web/w/default/shop").text
     knowledge = text[text.index("Recent knowledge") : text.index("Latest sessions")]
@@ -229,14 +238,15 @@ def test_a_folder_that_is_not_there_is_a_page_that_says_so(own):
 def test_sessions_say_who_worked_when_and_whether_they_are_over(own):
     screen = look(own, "/web/w/default/shop/sessions")
     assert "4 sessions, the last to speak first" in screen.text
-    newest = screen.text[screen.text.index("Now the refunds") : screen.text.index("Nobody is to know")]
+    newest = screen.text[screen.text.index("Now the refunds") : screen.text.index("A session that was deleted")]
     assert "left open claude-code · just now · 0 s · 4 observations · its page" in newest
     assert screen.links["its page"] == f"/web/w/default/shop/p/sessions/{OPEN}.md"
 
 
-def test_a_session_that_was_deleted_is_named_without_a_link(own):
+def test_of_a_session_that_was_deleted_there_is_no_more_than_that(own):
     screen = look(own, "/web/w/default/shop/sessions")
-    assert "Nobody is to know of this. deleted" in screen.text
+    assert "A session that was deleted claude-code" in screen.text
+    assert "Nobody is to know" not in screen.text
     assert str(GONE) not in screen.body
 
 
@@ -262,3 +272,39 @@ def test_a_handoff_that_was_taken_names_the_session_that_took_it(own):
     assert "taken Tiles are cached for a day." in screen.text
     assert "taken by a session of codex just now" in screen.text
     assert screen.links["a session of codex"] == f"/web/w/default/atlas/s/{FIRST}"
+
+
+# All of them
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "",
+        "/w/default",
+        *(f"/w/default/shop{each}" for each in ("", "/pages", "/sessions", "/handoffs", "/packets", "/p/narrative.md")),
+        *(f"/{each}" for each in ("timeline", "graph", "search?q=refund", "status")),
+    ],
+)
+def test_who_looks_does_not_wait_for_who_writes(own, path):
+    with own.memory.stores.wiki.lock:
+        assert look(own, f"/web{path}").status == 200
+
+
+def test_home_names_the_open_handoffs_of_all_projects_the_newest_first(own):
+    left = [own.memory.handoffs.begin(own.atlas, summary=f"Tiles {number}.") for number in range(21)]
+    screen = look(own, "/web")
+    shown = screen.text[screen.text.index("Open handoffs") :]
+    assert shown.index("Tiles 20.") < shown.index("Tiles 1.")
+    assert "Tiles 0." not in shown
+    for each in left:
+        own.memory.handoffs.cancel(own.atlas, each.id)
+
+
+@pytest.mark.parametrize("path", ["/w/before", "/timeline?workspace=before", "/graph?workspace=NOW", "/w/NOW"])
+def test_a_workspace_is_found_by_the_name_that_it_had_and_however_it_is_written(own, path):
+    projects, moves = own.memory.projects, own.memory.moves
+    if projects.workspace("now") is None:
+        projects.create("before", "lab")
+        moves.rename_workspace("before", "now")
+    assert look(own, f"/web{path}").status == 200

@@ -157,6 +157,28 @@ def test_a_session_that_is_not_there_is_not_found(own, session):
     assert look(own, f"{SHOP}/s/{session}").status == 404
 
 
+def test_a_session_leads_to_none_that_was_deleted(tmp_path_factory):
+    with served(tmp_path_factory) as own:
+        memory, there = own.memory, {"cwd": "/srv/atlas", "repo_root": "/srv/atlas"}
+        works(memory, GONE)
+        memory.sessions.settle(20)
+        (shop,) = memory.projects.all()
+        works(memory, TWO, end=False)
+        works(memory, TWO, end=False, **there)
+        memory.sessions.settle(20)
+        (left,) = memory.browsing.handoffs([shop], state="open", limit=9)[-1:]
+        memory.handoffs.accept(shop, handoff_id=left.id, by="codex", session=uuid.UUID(TWO))
+        links = look(own, f"{SHOP}/s/{TWO}").links
+        wanted = {"this session": f"{SHOP}/s/{GONE}", "default/atlas": f"/web/w/default/atlas/s/{TWO}"}
+        assert {name: links.get(name) for name in wanted} == wanted
+        memory.pages.delete(shop, f"sessions/{GONE}.md", Writer("codex"))
+        memory.pages.delete(memory.projects.named("default", "atlas"), f"sessions/{TWO}.md", Writer("codex"))
+        screen = look(own, f"{SHOP}/s/{TWO}")
+        assert not wanted.keys() & screen.links.keys()
+        assert "a handoff from claude-code, left" in screen.text
+        assert "Also in default/atlas" in screen.text
+
+
 def test_a_session_whose_log_is_gone_leads_to_its_page(tmp_path_factory):
     with served(tmp_path_factory) as own:
         works(own.memory, TALK)
