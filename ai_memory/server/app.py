@@ -216,11 +216,10 @@ async def _refusal(
 async def _gate(request: web.Request, handler: Next) -> web.StreamResponse:
     """Let in who asks for a name of ours, from no other site's page, with the token where there is one, or a user's."""
     path = wire.path_of(request)
-    refusal = _wrong_host(request)
-    if refusal is None and not api.is_from_allowed_origin(request, path):
-        refusal = _wrong_site(request, path)
-    refusal = refusal or _wrong_path(request)
-    if refusal is None and request.method != "OPTIONS":
+    is_invited = api.is_from_allowed_origin(request, path)
+    refusal = _wrong_host(request) or (None if is_invited else _wrong_site(request, path)) or _wrong_path(request)
+    # A browser asks with OPTIONS whether it may ask, and sends no token with that.
+    if refusal is None and not (is_invited and request.method == "OPTIONS"):
         refusal = await _unknown_caller(request, path)
     return refusal or await handler(request)
 

@@ -66,19 +66,24 @@ class PageChanges:
             now: what time it is.
             kinds: only pages of these kinds, and those that are gone; () is all but machinery.
         """
+        # One project's versions lie in the order of time. All of them do not: their commits do, which are fewer.
+        one = len(projects) == 1
+        first, then, time = ("versions v", "commits c", "v.at") if one else ("commits c", "versions v", "c.at")
+        number = f"{time[0]}.n"
         rows = self._database.each(
             "SELECT v.project, v.path, v.n, coalesce(p.kind, ''), coalesce(p.title, (SELECT t.title FROM texts t "  # noqa: S608 - constant text
             "WHERE t.project = v.project AND t.path = v.path ORDER BY t.id DESC LIMIT 1), ''), "
             "c.oid, c.at, c.author, c.email, c.subject, v.blob "
-            "FROM versions v LEFT JOIN pages p ON p.project = v.project AND p.path = v.path "
-            f"CROSS JOIN commits c ON c.n = v.n WHERE {among('v.project', projects)} AND v.at <= ?2 "
-            "AND (v.at < ?2 OR v.n < ?3 OR (v.n = ?3 AND (v.project, v.path) > (?4, ?5))) "
+            f"FROM {first} CROSS JOIN {then} ON c.n = v.n "
+            "LEFT JOIN pages p ON p.project = v.project AND p.path = v.path "
+            f"WHERE {among('v.project', projects)} AND v.at IS NOT NULL AND {time} <= ?2 "
+            f"AND ({time} < ?2 OR {number} < ?3 OR ({number} = ?3 AND (v.project, v.path) > (?4, ?5))) "
             f"AND {_SHOWN} AND {f'{_NO_SESSION} AND {_OF_KINDS}' if kinds else _KNOWLEDGE} "
-            "ORDER BY v.at DESC, v.n DESC, v.project, v.path",
+            f"ORDER BY {time} DESC, {number} DESC, v.project, v.path",
             (listed(projects), at, n, *behind, micros(now), *([json.dumps(list(kinds))] if kinds else [])),
         )
-        for project, page, number, kind, title, oid, time, *more in rows:
-            yield PageChangeRow(stored_id(project), page, number, kind, title, Version(oid, moment(time), *more))
+        for project, page, commit, kind, title, oid, made, *more in rows:
+            yield PageChangeRow(stored_id(project), page, commit, kind, title, Version(oid, moment(made), *more))
 
     def days(self, projects: Iterable[UUID], first: int) -> dict[tuple[UUID, int], int]:
         """Count the changes of knowledge by project and day (of UTC, counted from 1970), from a first day on."""

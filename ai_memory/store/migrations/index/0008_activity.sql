@@ -4,7 +4,6 @@ ALTER TABLE versions ADD COLUMN at INTEGER;
 UPDATE versions SET at = (SELECT c.at FROM commits c WHERE c.n = versions.n) WHERE blob IS NOT (
     SELECT o.blob FROM versions o WHERE o.project = versions.project AND o.path = versions.path AND o.n < versions.n
     ORDER BY o.n DESC LIMIT 1);
-CREATE INDEX versions_by_time ON versions (at DESC, n DESC, project, path);
 CREATE INDEX versions_of_project_by_time ON versions (project, at DESC, n DESC, path);
 DROP INDEX sessions_by_last;
 CREATE INDEX sessions_by_last ON sessions (last DESC, project, session);
