@@ -18,7 +18,7 @@ from ai_memory.server.web.screen import Screen, Values, Visit
 _SHOWN = 30
 #: What markdown puts around words.
 _DRESS = re.compile(
-    r"\[\[(?:[^\[\]|]*\|)?([^\[\]]*)\]\]|!?\[([^\[\]]*)\]\([^()]*\)|\*\*|__|`|^[#>]+ ?|\n(?=\n)", re.MULTILINE
+    r"\[\[(?:[^\[\]|]*\|)?([^\[\]]*)\]\]|!?\[([^\[\]]*)\]\([^()]*\)|\*\*|`|^[#>]+ ?|\n(?=\n)", re.MULTILINE
 )
 
 
