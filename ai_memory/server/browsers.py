@@ -10,6 +10,8 @@ from collections.abc import Callable
 SESSION_SECONDS = 12 * 3600
 #: So many browsers are remembered; the one that signed in first is forgotten first.
 _SESSIONS = 1000
+#: So many of one token, so that nobody signs others out by signing in.
+_SESSIONS_EACH = 50
 #: So many wrong tokens or codes in so many seconds, and no more are looked at until they are over.
 _WRONG, _WRONG_SECONDS = 10, 300.0
 #: Of so many people it is known.
@@ -27,6 +29,9 @@ class Browsers:
     def sign_in(self, token: str) -> str:
         """Remember a browser; gives its cookie."""
         cookie = secrets.token_urlsafe(32)
+        same = [each for each, (theirs, _) in self._tokens.items() if theirs == token]
+        for each in same[: max(0, len(same) - _SESSIONS_EACH + 1)]:
+            del self._tokens[each]
         self._tokens[cookie] = (token, self._seconds() + SESSION_SECONDS)
         if len(self._tokens) > _SESSIONS:
             self._tokens.popitem(last=False)

@@ -324,6 +324,14 @@ def test_who_is_wrong_ten_times_has_to_wait():
     assert known.token_of(cookie) == ""
 
 
+def test_nobody_signs_others_out_by_signing_in():
+    known = Browsers()
+    mine = known.sign_in("mine")
+    theirs = [known.sign_in("theirs") for _ in range(1_500)]
+    assert known.token_of(mine) == "mine"
+    assert [known.token_of(each) for each in theirs[-51:]] == ["", *["theirs"] * 50]
+
+
 def test_after_ten_wrong_codes_not_even_the_right_one_is_looked_at(tmp_path_factory):
     with served(tmp_path_factory, auth__bearer_token=TOKEN) as own:
         browser = Browser(own)

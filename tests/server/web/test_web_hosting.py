@@ -234,6 +234,11 @@ def test_behind_a_proxy_one_who_guesses_locks_nobody_else_out(tmp_path_factory):
             assert ask(own, "/web", {**basic("wrong"), "X-Forwarded-For": "203.0.113.7"})[0] == 401
         assert ask(own, "/web", {**basic(TOKEN), "X-Forwarded-For": "198.51.100.1, 203.0.113.7"})[0] == 429
         assert ask(own, "/web", {**basic(TOKEN), "X-Forwarded-For": "203.0.113.7, 198.51.100.1"})[0] == 200
+        # Of one IPv6 network, each from another address.
+        for last in range(10):
+            assert ask(own, "/web", {**basic("wrong"), "X-Forwarded-For": f"2001:db8:1:2::{last:x}"})[0] == 401
+        assert ask(own, "/web", {**basic(TOKEN), "X-Forwarded-For": "2001:db8:1:2:ffff::1"})[0] == 429
+        assert ask(own, "/web", {**basic(TOKEN), "X-Forwarded-For": "2001:db8:1:3::1"})[0] == 200
 
 
 @pytest.mark.parametrize(
