@@ -259,7 +259,7 @@ class Browsing:
             self._briefing.of(projects[0], recent) if len(projects) == 1 else self._briefing.over(projects, recent)
         )
         by_id = {project.id: project for project in projects}
-        handoff = next(iter(self.handoffs(projects, state="open", limit=1)), None)
+        handoff = next(iter(self.handoffs(projects, states=["open"], limit=1)), None)
         home = by_id[handoff.project_id] if handoff else None
         return Overview(snapshot, self.health(projects, recent), handoff, home)
 
@@ -270,9 +270,9 @@ class Browsing:
         """
         return self._stores.index.newest(project.id, limit, offset, ended=not include_open)
 
-    def handoffs(self, projects: Sequence[Project], *, state: str = "", limit: int) -> list[Handoff]:
-        """List handoffs of projects, newest first: all, or those in one state."""
-        return self._stores.state.newest_handoffs([project.id for project in projects], limit, state)
+    def handoffs(self, projects: Sequence[Project], *, states: Sequence[str] = (), limit: int) -> list[Handoff]:
+        """List handoffs of projects, newest first: all, or those in some states."""
+        return self._stores.state.newest_handoffs([project.id for project in projects], limit, states)
 
     def count_open(self, projects: Sequence[Project]) -> dict[UUID, int]:
         """Count the open handoffs of each of these projects that has any."""

@@ -53,6 +53,11 @@ def may_read(request: web.Request) -> bool:
     return bool(token) and hmac.compare_digest(token.encode(), request.app[TOKEN].encode())
 
 
+def is_still_known(request: web.Request) -> bool:
+    """Tell whether who was let in would be again: a browser may have signed out since, while a stream goes on."""
+    return not request.app[TOKEN] or "Authorization" in request.headers or may_read(request)
+
+
 async def person(request: web.Request) -> str:
     """Say who sits at a browser, "" for nobody who has signed in."""
     proxied = any(name.lower().startswith(("x-forwarded-", "forwarded")) for name in request.headers)

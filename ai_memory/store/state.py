@@ -172,12 +172,13 @@ class State:
         )
         return {stored_id(project): int(count) for project, count in rows}
 
-    def newest_handoffs(self, projects: Sequence[UUID], limit: int, state: str = "") -> list[Handoff]:
-        """List handoffs of projects, newest first, all or those in one state."""
+    def newest_handoffs(self, projects: Sequence[UUID], limit: int, states: Sequence[str] = ()) -> list[Handoff]:
+        """List handoffs of projects, newest first, all or those in some states."""
         return self._read(
-            "project IN (SELECT value FROM json_each(?1)) AND (?2 = '' OR state = ?2) "
+            "project IN (SELECT value FROM json_each(?1)) "
+            "AND (?2 = '[]' OR state IN (SELECT value FROM json_each(?2))) "
             "ORDER BY created_at DESC, id DESC LIMIT ?3",
-            (_list([str(project) for project in projects]), state, limit),
+            (_list([str(project) for project in projects]), _list(states), limit),
         )
 
     def handoffs_with(self, packet_id: str, limit: int) -> list[Handoff]:

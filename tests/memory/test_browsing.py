@@ -392,8 +392,9 @@ def test_handoffs_come_newest_first_all_or_those_in_one_state(world, browsing, s
     cancelled = world.memory.handoffs.cancel(shop, left[1].id)
     assert browsing.handoffs([shop], limit=10) == [left[2], cancelled, left[0]]
     assert browsing.handoffs([shop], limit=1) == [left[2]]
-    assert browsing.handoffs([shop], state="open", limit=10) == [left[2], left[0]]
-    assert browsing.handoffs([shop], state="accepted", limit=10) == []
+    assert browsing.handoffs([shop], states=["open"], limit=10) == [left[2], left[0]]
+    assert browsing.handoffs([shop], states=["expired", "cancelled"], limit=10) == [cancelled]
+    assert browsing.handoffs([shop], states=["accepted"], limit=10) == []
     assert browsing.handoffs([world.memory.projects.create("default", "bank")], limit=10) == []
 
 

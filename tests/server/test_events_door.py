@@ -152,3 +152,16 @@ async def test_open_streams_do_not_keep_the_server_from_ending(server, monkeypat
     async with asyncio.timeout(10):
         await server.server.close()
     assert [await stream.message() for stream in streams] == [None] * 50
+
+
+async def test_who_signs_out_hears_no_more(server_with):
+    server = await server_with(auth__bearer_token="the-servers-own")
+    form = {"token": "the-servers-own"}
+    entered = await server.post("/web/sign-in", data=form, allow_redirects=False)
+    cookie = {"Cookie": entered.headers["Set-Cookie"].partition(";")[0]}
+    answer = await server.get("/api/v1/events", headers=cookie)
+    stream = Stream(answer)
+    assert (await stream.message())["retry"] == "3000"
+    await server.post("/web/sign-out", headers=cookie, allow_redirects=False)
+    assert await stream.message() is None
+    assert (await server.get("/api/v1/events", headers=cookie)).status == 401

@@ -13,6 +13,7 @@ from ai_memory.memory.changes import Change
 from ai_memory.memory.projects import Projects
 from ai_memory.server.api.route import optional_project
 from ai_memory.server.keys import MEMORY
+from ai_memory.server.visitors import is_still_known
 
 #: How often each reader's changes are looked at, and how often it hears at least something, in seconds.
 _LOOK, _SIGN_OF_LIFE = 1.0, 15.0
@@ -78,7 +79,7 @@ async def _tell(request: web.Request, response: web.StreamResponse, project_id: 
     number = int(said) if said.isascii() and said.isdigit() and len(said) <= _DIGITS else changes.newest
     await response.prepare(request)
     text, told = f"retry: {_BACK}\n", clock()
-    while request.transport is not None and not request.transport.is_closing():
+    while request.transport and not request.transport.is_closing() and is_still_known(request):
         number, found = changes.since(number)
         shown = _shown(found, memory.projects, project_id)
         text += "\n\n".join(f"event: changed\ndata: {json.dumps(each)}" for each in shown)

@@ -15,7 +15,8 @@ from ai_memory.server.observed import Choice, about, observed
 
 _ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _FURTHEST = 1_000_000_000
-_STATES = ("open", "accepted", "expired")
+#: State on the wire -> our own: what was withdrawn is as little to be had as what nobody took.
+_STATES = {"open": ("open",), "accepted": ("accepted",), "expired": ("expired", "cancelled")}
 
 
 def _sessions(ask: Ask) -> object:
@@ -48,7 +49,8 @@ def _observations(ask: Ask) -> object:
 
 def _handoffs(ask: Ask) -> object:
     values = ask.values
-    found = ask.memory.browsing.handoffs([ask.project], state=values["state"], limit=values["limit"])
+    states = _STATES.get(values["state"], ())
+    found = ask.memory.browsing.handoffs([ask.project], states=states, limit=values["limit"])
     return {"handoffs": [_told(each) for each in found]}
 
 
@@ -57,7 +59,7 @@ def _told(handoff: Handoff) -> dict[str, object]:
         "id": str(handoff.id),
         "agent": handoff.from_agent,
         "at": stamp(handoff.created_at),
-        "state": handoff.state,
+        "state": next(said for said, ours in _STATES.items() if handoff.state in ours),
         "summary": handoff.summary,
         "open_questions": list(handoff.open_questions),
         "next_steps": list(handoff.next_steps),
@@ -118,7 +120,7 @@ ROUTES = (
         (
             WORKSPACE,
             PROJECT,
-            choice("state", "Only those in this state.", _STATES, "", "unknown handoff state"),
+            choice("state", "Only those in this state.", tuple(_STATES), "", "unknown handoff state"),
             limit(50, 200),
             flag("all_owners", "Taken, and changes nothing: a handoff belongs to all who may ask here."),
         ),

@@ -160,7 +160,7 @@ SHAPES: Mapping[str, Shape] = {
             "id": ID,
             "agent": TEXT,
             "at": MOMENT,
-            "state": {"type": "string", "enum": ["open", "accepted", "expired", "cancelled"]},
+            "state": {"type": "string", "enum": ["open", "accepted", "expired"]},
             "summary": TEXT,
             "open_questions": many(TEXT),
             "next_steps": many(TEXT),

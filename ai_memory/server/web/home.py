@@ -36,7 +36,7 @@ def home(visit: Visit) -> Values:
         "workspaces": workspaces,
         "handoffs": [
             (by_id[each.project_id], each)
-            for each in memory.browsing.handoffs(list(by_id.values()), state="open", limit=_HANDOFFS)
+            for each in memory.browsing.handoffs(list(by_id.values()), states=["open"], limit=_HANDOFFS)
         ],
         "troubles": memory.troubles(),
         "counts": {

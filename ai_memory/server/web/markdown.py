@@ -22,6 +22,7 @@ from markdown_it.rules_core import StateCore
 from markdown_it.rules_inline import StateInline
 from markdown_it.token import Token
 from markdown_it.utils import EnvType
+from markupsafe import Markup
 from mdit_py_plugins.footnote import footnote_plugin
 from pygments.lexer import Lexer
 from pygments.lexers import get_lexer_by_name
@@ -100,7 +101,7 @@ class Rendered:
         is_whole: nothing was left out for the length of the body.
     """
 
-    html: str
+    html: Markup
     headings: Sequence[Heading]
     links: Sequence[Link]
     is_whole: bool
@@ -156,7 +157,7 @@ def rendered(path: str, title: str, body: str, address: Callable[[Link, str], st
         items = "".join(f"<li>{_as_code(number, showing)}</li>" for number in unshown)
         html += f'<ul class="links" aria-label="More links">{items}</ul>\n'
     links = tuple(dict.fromkeys(place.link for place in showing.places))
-    return Rendered(_UNSEEN.sub("", _cleaner().clean(html)), headings, links, is_whole=True)
+    return Rendered(_safe(_UNSEEN.sub("", _cleaner().clean(html))), headings, links, is_whole=True)
 
 
 def anchor_of(fragment: str) -> str:
@@ -169,14 +170,14 @@ def anchor_of(fragment: str) -> str:
     return f"h-{slug or 'section'}"
 
 
-def apart(html: str, name: str) -> str:
+def apart(html: Markup, name: str) -> Markup:
     """Give what is shown ids of its own, so that a document can hold it beside others: "h-vat" -> "o12-h-vat".
 
     Args:
         html: of `rendered`.
         name: of letters and digits; no two of a document are the same.
     """
-    return _TAG.sub(lambda tag: _ID.sub(rf"\1{name}-", tag[0]), html)
+    return _safe(_TAG.sub(lambda tag: _ID.sub(rf"\1{name}-", tag[0]), html))
 
 
 @cache
@@ -194,7 +195,12 @@ def _plain(text: str) -> str:
 
 def _as_written(body: str) -> Rendered:
     shown = escape(_plain(body[:SHOWN]))
-    return Rendered(f'<pre class="plain" tabindex="0">{shown}</pre>', (), (), is_whole=len(body) <= SHOWN)
+    return Rendered(_safe(f'<pre class="plain" tabindex="0">{shown}</pre>'), (), (), is_whole=len(body) <= SHOWN)
+
+
+def _safe(html: str) -> Markup:
+    """Vouch for what was cleaned, or holds no text that is not escaped: templates take it as it is."""
+    return Markup(html)  # noqa: S704 - the one place where text becomes markup
 
 
 def _with_marks(showing: _Showing) -> str:

@@ -10,7 +10,6 @@ from datetime import datetime
 from urllib.parse import quote
 
 from aiohttp import web
-from markupsafe import Markup
 
 from ai_memory.compile.session_page import session_of
 from ai_memory.errors import BadRequestError, NotFoundError
@@ -93,7 +92,7 @@ def _content(visit: Visit, view: View, *, is_former: bool) -> Values:
     shown = rendered(view.path, view.title, view.body, within)
     return {
         "view": view,
-        "html": Markup(shown.html),  # noqa: S704 - it was cleaned
+        "html": shown.html,
         "is_whole": shown.is_whole,
         "headings": _contents(shown.headings),
         # Two spellings may lead to one page.

@@ -78,7 +78,7 @@ def _narrative(visit: Visit, project: Project) -> tuple[Markup, bool] | None:
     opening = opening.replace("](#", f"]({view.path}#")
     targets = visit.memory.pages.targets(project, links_of(view.path, opening))
     shown = rendered(view.path, view.title, opening, addressing(visit, targets))
-    return Markup(shown.html), is_all  # noqa: S704 - it was cleaned
+    return shown.html, is_all
 
 
 def _in_order(folders: Sequence[FolderRow]) -> list[FolderRow]:

@@ -108,7 +108,7 @@ def _told(visit: Visit, observations: Sequence[Observation], first: int, path: s
         html = Markup()
         if each.kind is Kind.STOP and each.body:
             # Answers have headings of the same names.
-            html = Markup(apart(rendered(path, "", each.body, address).html, f"o{number}"))  # noqa: S704 - it was cleaned
+            html = apart(rendered(path, "", each.body, address).html, f"o{number}")
         after = observations[number - first] if number - first < len(observations) else None
         if look := _look(each, after):
             told.append(Said(number, look, each, html, _TITLES.get(each.kind, "")))

@@ -61,14 +61,13 @@ def sessions(visit: Visit) -> Values:
 def handoffs(visit: Visit) -> Values:
     """Show the handoffs of a project: open ones first, then what became of the others."""
     project, browsing = visit.project, visit.memory.browsing
-    still = browsing.handoffs([project], state="open", limit=_HANDOFFS)
-    over = [each for state in _OVER for each in browsing.handoffs([project], state=state, limit=_HANDOFFS)]
-    over.sort(key=lambda each: each.created_at, reverse=True)
+    still = browsing.handoffs([project], states=["open"], limit=_HANDOFFS)
+    over = browsing.handoffs([project], states=_OVER, limit=_HANDOFFS)
     return {
         "scope": project,
         "project": project,
         "still": handoff_rows(visit, project, still),
-        "over": handoff_rows(visit, project, over[:_HANDOFFS]),
+        "over": handoff_rows(visit, project, over),
         "most": _HANDOFFS,
     }
 

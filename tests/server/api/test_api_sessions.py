@@ -176,6 +176,15 @@ def test_a_handoff_says_who_took_it_and_when(client, own):
     assert handoffs(client, "twins", state="expired") == []
 
 
+def test_a_handoff_that_was_withdrawn_is_told_as_one_that_nobody_gets(client, own):
+    home = own.memory.projects.called("default", "twins")
+    left = own.memory.handoffs.begin(home, summary="Never mind.")
+    own.memory.handoffs.cancel(home, left.id)
+    (told,) = handoffs(client, "twins", state="expired")
+    assert (told["id"], told["state"], told["summary"]) == (str(left.id), "expired", "Never mind.")
+    assert told in handoffs(client, "twins")
+
+
 @pytest.mark.parametrize(
     ("query", "problem"),
     [

@@ -166,7 +166,7 @@ def test_a_session_leads_to_none_that_was_deleted(tmp_path_factory):
         works(memory, TWO, end=False)
         works(memory, TWO, end=False, **there)
         memory.sessions.settle(20)
-        (left,) = memory.browsing.handoffs([shop], state="open", limit=9)[-1:]
+        (left,) = memory.browsing.handoffs([shop], states=["open"], limit=9)[-1:]
         memory.handoffs.accept(shop, handoff_id=left.id, by="codex", session=uuid.UUID(TWO))
         links = look(own, f"{SHOP}/s/{TWO}").links
         wanted = {"this session": f"{SHOP}/s/{GONE}", "default/atlas": f"/web/w/default/atlas/s/{TWO}"}
